@@ -1,0 +1,1 @@
+"""Everything without ROS: frames, reward, episodes, learning, control and evaluation."""

@@ -1,0 +1,1 @@
+"""From proposed actions to limited joint commands; importable without torch."""

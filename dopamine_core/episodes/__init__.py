@@ -1,0 +1,1 @@
+"""Episodes: state machine, recording, keyframes, assembly into data."""

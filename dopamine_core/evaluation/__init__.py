@@ -1,0 +1,1 @@
+"""Judging progress readings and runs: metrics and reports."""

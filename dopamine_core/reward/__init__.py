@@ -1,0 +1,1 @@
+"""From frame pairs to hops, readings, progress, potentials, reward terms and success."""

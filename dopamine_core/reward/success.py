@@ -1,0 +1,72 @@
+"""Readings of one episode come in, one success event with its decision stamp goes out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dopamine_core.config import check, setting
+from dopamine_core.types import Reading
+
+
+@dataclass(frozen=True)
+class SuccessConfig:
+    """When progress counts as success."""
+
+    threshold: float = setting(
+        0.0,
+        doc="Progress that counts as success; 0 takes the one calibrated with the model.",
+        low=0.0,
+        high=1.0,
+    )
+    consecutive: int = setting(
+        2, doc="Valid readings in a row at or above the threshold.", low=1, high=100
+    )
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+@dataclass(frozen=True)
+class SuccessEvent:
+    """The rule held for the first time in this episode."""
+
+    stamp_ns: int  # decision stamp of the reading that completed the row
+    progress: float
+    threshold: float
+    consecutive: int
+
+
+class SuccessRule:
+    """Threshold and consecutive rule over the readings of one episode, in order.
+
+    One noisy reading does not end an episode; an invalid reading breaks the row, because nothing is
+    known of that moment.
+
+    :param threshold: progress in (0, 1].
+    :param consecutive: readings in a row, >= 1.
+    """
+
+    def __init__(self, threshold: float, consecutive: int = 2) -> None:
+        self.threshold = threshold
+        self.consecutive = consecutive
+        self._row = 0
+        self._event: SuccessEvent | None = None
+
+    @property
+    def holds(self) -> bool:
+        """Whether the rule holds at the last reading."""
+        return self._row >= self.consecutive
+
+    @property
+    def event(self) -> SuccessEvent | None:
+        """The event of this episode, once there was one."""
+        return self._event
+
+    def update(self, stamp_ns: int, reading: Reading) -> SuccessEvent | None:
+        """Take the next reading; return the event only the first time."""
+        above = reading.ok and reading.progress >= self.threshold
+        self._row = self._row + 1 if above else 0
+        if not self.holds or self._event is not None:
+            return None
+        self._event = SuccessEvent(stamp_ns, reading.progress, self.threshold, self.consecutive)
+        return self._event

@@ -1,0 +1,1 @@
+"""From assembled episodes to a policy: encoders, buffer, lower bounds, agents, learner."""

@@ -1,0 +1,82 @@
+"""A person drives: takes over, rests, lets go."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from dopamine_core.control.kinematics import Kinematics
+from dopamine_core.control.teleop import HumanCommand
+from dopamine_core.types import CommandSource, LimitReason
+from tests.core.control.lagging_arm import Arm, sources, total
+
+KINEMATICS = Kinematics()
+DOWN = np.array([0.0, 0.0, -0.01, 0.0, 0.0, 0.0])
+FORWARD = np.array([0.1, 0.0, 0.0, 0.0, 0.0, 0.0])  # twist
+
+
+@pytest.fixture
+def arm() -> Arm:
+    return Arm(KINEMATICS)
+
+
+def test_a_person_takes_over_from_the_policy_and_it_is_said(arm: Arm) -> None:
+    arm.tick()
+    done = []
+    for index in range(25):
+        if index % 5 == 0:
+            arm.act(DOWN)
+        if index >= 10:
+            arm.drive(FORWARD)
+        done.append(arm.tick())
+    assert sources(done[:12]) == [CommandSource.POLICY] * 12  # two ticks of hysteresis
+    assert sources(done[12:]) == [CommandSource.HUMAN] * 13
+    assert all(LimitReason.TAKEN_OVER in tick.record.reasons for tick in done[12:])
+    np.testing.assert_allclose(total(done[12:])[0], 13 * 0.002, atol=1e-3)
+
+
+def test_letting_go_rests_before_the_policy_goes_on(arm: Arm) -> None:
+    arm.tick()
+    for _ in range(5):
+        arm.drive(FORWARD)
+        arm.tick()
+    arm.drive([0.1, 0, 0, 0, 0, 0], dead_man=False)
+    done = []
+    for index in range(30):
+        if index % 5 == 0:
+            arm.act(DOWN)
+        done.append(arm.tick())
+    rest = sources(done).count(CommandSource.HUMAN)
+    assert rest == 19  # 0.4 s
+    np.testing.assert_allclose(total(done[:rest]), 0.0, atol=1e-12)
+    assert sources(done[rest:])[1:].count(CommandSource.POLICY) >= 5
+
+
+def test_a_gap_in_the_stream_releases_the_dead_man(arm: Arm) -> None:
+    for _ in range(5):
+        arm.drive(FORWARD)
+        arm.tick()
+    ticks = arm.ticks(60)
+    moving = [bool(np.any(tick.record.executed)) for tick in ticks]
+    assert all(moving[:14]) and not any(moving[16:])
+    assert sources(ticks)[-1] is CommandSource.HOLD
+
+
+def test_a_broken_twist_rests(arm: Arm) -> None:
+    for _ in range(5):
+        arm.drive([math.nan, 0, 0, 0, 0, 0])
+        tick = arm.tick()
+    assert (
+        tick.record.source is CommandSource.HUMAN and LimitReason.NON_FINITE in tick.record.reasons
+    )
+    np.testing.assert_allclose(arm.q, arm.home)
+
+
+def test_an_idle_second_device_does_not_disturb_the_first(arm: Arm) -> None:
+    for _ in range(6):
+        arm.drive(FORWARD)
+        arm.core.on_human(HumanCommand(arm.now_ns, np.zeros(6), device="twist"), arm.now_ns)
+        tick = arm.tick()
+    assert tick.record.source is CommandSource.HUMAN and tick.record.executed[0] > 0.0015

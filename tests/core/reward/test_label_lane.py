@@ -1,0 +1,230 @@
+"""The label lane on a hand-made clock: every decision is answered once, in order."""
+
+import pytest
+
+from dopamine_core.errors import ConfigError, EpisodeError
+from dopamine_core.reward.label_lane import LabelLane, LabelLaneConfig, LaneOutput
+from dopamine_core.reward.pairwise import PairwiseModel
+from dopamine_core.reward.session import References
+from dopamine_core.reward.shaping import ShapingConfig
+from dopamine_core.reward.success import SuccessConfig
+from dopamine_core.types import (
+    Decision,
+    DecisionOwner,
+    EpisodeInfo,
+    EpisodeKind,
+    EpisodeState,
+    FramePair,
+    Outcome,
+    Status,
+)
+from tests.core.reward.toy_model import BarModel, bar_pair
+
+MS = 1_000_000
+PERIOD = 100 * MS
+
+
+class Bench:
+    """A lane with a clock and frames that can be withheld."""
+
+    def __init__(self, model: bool = True, references: bool = True) -> None:
+        self.lane = LabelLane(LabelLaneConfig(), ShapingConfig(), SuccessConfig())
+        self.now_ns = 10_000 * MS
+        self.frames: dict[tuple[int, int], FramePair] = {}
+        if model:
+            self.lane.swap_model(PairwiseModel(BarModel()))
+        if references:
+            self.lane.set_references(References("fill", (bar_pair(1.0),)))
+
+    def decide(self, index: int, share: float | None, episode: str = "e1") -> Decision:
+        stamp = self.now_ns + index * PERIOD
+        pair = None if share is None else bar_pair(share, stamp)
+        if pair is not None:
+            self.frames[pair.key] = pair
+        decision = Decision(stamp, episode, index, DecisionOwner.AGENT, stamp, stamp, stamp)
+        self.lane.put_decision(decision, self.now_ns)
+        return decision
+
+    def state(
+        self, state: EpisodeState, outcome: Outcome = Outcome.UNKNOWN, **fields: object
+    ) -> None:
+        info = EpisodeInfo(
+            str(fields.pop("episode", "e1")),
+            state,
+            EpisodeKind.ROLLOUT,
+            "fill",
+            self.now_ns,
+            self.now_ns,
+            outcome=outcome,
+            **fields,  # type: ignore[arg-type]
+        )
+        self.lane.put_episode(info, self.now_ns)
+
+    def run(self, wait_ms: int = 0) -> list[LaneOutput]:
+        self.now_ns += wait_ms * MS
+        outputs = []
+        while (output := self.lane.step(self.now_ns, self.frames.get)) is not None:
+            outputs.append(output)
+        return outputs
+
+
+def answered(outputs: list[LaneOutput]) -> list[tuple[int, Status]]:
+    answers = [o.answer.potential for o in outputs if o.answer is not None]
+    return [(p.index, p.reading.status) for p in answers]
+
+
+OK = Status.OK
+
+
+def test_a_whole_episode() -> None:
+    bench = Bench()
+    bench.state(EpisodeState.OPEN)
+    for k, share in enumerate((0.0, 0.4, 1.0, 1.0, 1.0)):
+        bench.decide(k, share)
+    outputs = bench.run()
+    assert outputs[0].opened
+    assert answered(outputs) == [(k, OK) for k in range(5)]
+    events = [o.success for o in outputs if o.success]
+    assert len(events) == 1 and events[0].stamp_ns == 10_000 * MS + 3 * PERIOD
+    bench.state(EpisodeState.CLOSED, Outcome.SUCCESS, success_ns=events[0].stamp_ns)
+    assert bench.run(100) == []  # decisions may still be on their way
+    outputs += bench.run(250)
+    terms = [t for o in outputs for t in o.transitions]
+    assert [t.left.index for t in terms] == [0, 1, 2]
+    assert [t.terms.r_gold for t in terms] == [0.0, 0.0, 1.0]
+
+
+def test_late_frames_are_waited_for_and_keep_the_order() -> None:
+    bench = Bench()
+    bench.state(EpisodeState.OPEN)
+    bench.decide(0, 0.0)
+    late = bench.decide(1, None)
+    bench.decide(2, 0.5)
+    assert answered(bench.run()) == [(0, OK)]
+    assert answered(bench.run(200)) == []
+    bench.frames[late.frames_key] = bar_pair(0.3, late.stamp_ns)
+    assert answered(bench.run(50)) == [(1, OK), (2, OK)]
+
+
+def test_frames_that_never_come_are_answered_at_the_deadline() -> None:
+    bench = Bench()
+    bench.state(EpisodeState.OPEN)
+    bench.decide(0, 0.0)
+    bench.decide(1, None)
+    bench.decide(2, 0.5)
+    outputs = bench.run() + bench.run(301)
+    assert answered(outputs) == [(0, OK), (1, Status.MISSING_FRAME), (2, OK)]
+    missing = outputs[-2].answer
+    assert missing is not None and "reward/frame_pairs" in missing.potential.reading.text
+
+
+def test_frames_are_held_while_a_decision_waits_its_turn() -> None:
+    bench = Bench()
+    bench.state(EpisodeState.OPEN)
+    bench.decide(0, None)
+    bench.decide(1, 0.5)
+    bench.run()
+    bench.frames.clear()  # the buffer forgot them meanwhile
+    assert answered(bench.run(301)) == [(0, Status.MISSING_FRAME), (1, OK)]
+
+
+def test_decisions_before_their_open_and_after_their_close_are_answered() -> None:
+    bench = Bench()
+    bench.decide(0, 0.0)
+    bench.state(EpisodeState.OPEN)
+    bench.decide(1, 0.5)
+    outputs = bench.run()
+    assert [o.opened for o in outputs] == [True, False, False]
+    bench.state(EpisodeState.CLOSED, Outcome.TIME_LIMIT)
+    bench.decide(2, 0.6)  # overtaken by the close
+    outputs = bench.run() + bench.run(301)
+    assert answered(outputs) == [(2, OK)]
+    assert [t.terms.truncated for o in outputs for t in o.transitions] == [False, True]
+    bench.decide(3, 0.7)
+    assert answered(bench.run()) == [(3, OK)]
+
+
+def test_repeated_decisions_are_answered_once() -> None:
+    bench = Bench()
+    decision = bench.decide(0, 0.0)
+    bench.lane.put_decision(decision, bench.now_ns)
+    assert answered(bench.run()) == [(0, OK)]
+    assert bench.lane.ignored_decisions == 1
+
+
+@pytest.mark.parametrize(
+    ("model", "references", "status", "words"),
+    [
+        (True, False, Status.NO_TASK, "reward/set_task"),
+        (False, True, Status.MODEL_ERROR, "reward/load_model"),
+    ],
+)
+def test_without_task_or_model_every_decision_is_still_answered(
+    model: bool, references: bool, status: Status, words: str
+) -> None:
+    bench = Bench(model, references)
+    bench.state(EpisodeState.OPEN)
+    bench.decide(0, 0.0)
+    bench.decide(1, 0.5)
+    outputs = bench.run()
+    assert answered(outputs) == [(0, status), (1, status)]
+    last = outputs[-1].answer
+    assert last is not None and words in last.potential.reading.text
+
+
+def test_bad_references_are_a_status() -> None:
+    bench = Bench()
+    junk = bar_pair(1.0)
+    bench.lane.set_references(
+        References("fill", (FramePair(type(junk.front)(1, "jpeg", b"junk", 1, 1), junk.wrist),))
+    )
+    bench.decide(0, 0.0)
+    assert answered(bench.run()) == [(0, Status.MODEL_ERROR)]
+
+
+def test_task_set_while_open_applies_to_the_next_episode() -> None:
+    bench = Bench()
+    bench.state(EpisodeState.OPEN)
+    bench.decide(0, 0.0)
+    bench.run()
+    assert bench.lane.set_references(References("half", (bar_pair(0.5),)))
+    bench.decide(1, 0.5)
+    first = bench.run()[0].answer
+    bench.state(EpisodeState.CLOSED, Outcome.TIME_LIMIT)
+    bench.run(301)
+    bench.decide(0, 0.0, "e2")
+    bench.decide(1, 0.5, "e2")
+    second = bench.run()[1].answer
+    assert first is not None and first.potential.potential == pytest.approx(0.5, abs=0.03)
+    assert second is not None and second.potential.potential == pytest.approx(1.0, abs=0.03)
+
+
+def test_models_are_swapped_between_episodes_only() -> None:
+    bench = Bench()
+    bench.state(EpisodeState.OPEN)
+    with pytest.raises(EpisodeError, match="close the episode first"):
+        bench.lane.swap_model(PairwiseModel(BarModel()))
+    bench.run()
+    with pytest.raises(EpisodeError):
+        bench.lane.refuse_if_open()
+    bench.state(EpisodeState.CLOSED, Outcome.DISCARDED)
+    bench.run(10)
+    bench.lane.refuse_if_open()  # the close is known ...
+    assert not bench.lane.settled  # ... but late decisions may come
+    with pytest.raises(EpisodeError, match="answers still due"):
+        bench.lane.swap_model(PairwiseModel(BarModel()))
+    bench.run(301)
+    assert bench.lane.settled
+    bench.lane.swap_model(PairwiseModel(BarModel()), threshold=0.7)
+    assert bench.lane.threshold == 0.7
+    with pytest.raises(ConfigError):
+        bench.lane.swap_model(PairwiseModel(BarModel()), threshold=1.5)
+
+
+def test_an_idle_authority_frees_an_abandoned_episode() -> None:
+    bench = Bench()
+    bench.decide(0, 0.0)
+    bench.run()
+    bench.state(EpisodeState.IDLE, episode="")
+    bench.run()
+    bench.lane.refuse_if_open()
