@@ -1,0 +1,1 @@
+"""Message objects to core values and back; the only place that touches both."""

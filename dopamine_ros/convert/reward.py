@@ -1,0 +1,211 @@
+"""Decisions, potentials, progress, reward terms and success between messages and the core."""
+
+from __future__ import annotations
+
+from dopamine_msgs.msg import Decision as DecisionMsg
+from dopamine_msgs.msg import Potential as PotentialMsg
+from dopamine_msgs.msg import Progress as ProgressMsg
+from dopamine_msgs.msg import Reward as RewardMsg
+from dopamine_msgs.msg import RewardModel as RewardModelMsg
+from dopamine_msgs.msg import RewardStatus as RewardStatusMsg
+from dopamine_msgs.msg import Success as SuccessMsg
+
+from dopamine_core.reward.shaping import RewardTerms
+from dopamine_core.reward.success import SuccessEvent
+from dopamine_core.types import (
+    Decision,
+    DecisionOwner,
+    FramePair,
+    ModelId,
+    Potential,
+    Reading,
+    Status,
+)
+from dopamine_ros.convert.stamps import duration_from_ns, from_ns, to_ns
+
+TERMINAL_MODES = {"exact": RewardMsg.MODE_EXACT, "paper": RewardMsg.MODE_PAPER}
+
+
+def decision_to_msg(decision: Decision) -> DecisionMsg:
+    """Return the message of a decision."""
+    message = DecisionMsg(
+        episode_id=decision.episode_id,
+        index=decision.index,
+        owner=int(decision.owner),
+        front_stamp=from_ns(decision.front_stamp_ns),
+        wrist_stamp=from_ns(decision.wrist_stamp_ns),
+        joint_stamp=from_ns(decision.joint_stamp_ns),
+        policy_version=decision.policy_version,
+    )
+    message.header.stamp = from_ns(decision.stamp_ns)
+    return message
+
+
+def decision_from_msg(message: DecisionMsg) -> Decision:
+    """Return the decision of a message."""
+    return Decision(
+        stamp_ns=to_ns(message.header.stamp),
+        episode_id=message.episode_id,
+        index=message.index,
+        owner=DecisionOwner(message.owner),
+        front_stamp_ns=to_ns(message.front_stamp),
+        wrist_stamp_ns=to_ns(message.wrist_stamp),
+        joint_stamp_ns=to_ns(message.joint_stamp),
+        policy_version=message.policy_version,
+    )
+
+
+def model_to_msg(model: ModelId) -> RewardModelMsg:
+    """Return the message of a model's identity."""
+    return RewardModelMsg(name=model.name, sha256=model.sha256, adapted=model.adapted)
+
+
+def model_from_msg(message: RewardModelMsg) -> ModelId:
+    """Return the identity of a message."""
+    return ModelId(message.name, message.sha256, message.adapted)
+
+
+def status_to_msg(status: Status, text: str = "") -> RewardStatusMsg:
+    """Return the message of a status."""
+    return RewardStatusMsg(code=int(status), text=text)
+
+
+def potential_to_msg(potential: Potential) -> PotentialMsg:
+    """Return the message of a label-lane answer."""
+    reading = potential.reading
+    message = PotentialMsg(
+        episode_id=potential.episode_id,
+        index=potential.index,
+        status=status_to_msg(reading.status, reading.text),
+        hop=list(reading.hop),
+        reading=list(reading.reading),
+        consistency=reading.consistency,
+        progress=reading.progress,
+        potential=potential.potential,
+        uncertainty=reading.uncertainty,
+        success=potential.success,
+        inference_time=duration_from_ns(reading.inference_ns),
+        model=model_to_msg(potential.model),
+    )
+    message.header.stamp = from_ns(potential.decision_stamp_ns)
+    return message
+
+
+def potential_from_msg(message: PotentialMsg) -> Potential:
+    """Return the label-lane answer of a message; numbers carry float32 precision."""
+    reading = Reading(
+        status=Status(message.status.code),
+        text=message.status.text,
+        hop=_triple(message.hop),
+        reading=_triple(message.reading),
+        consistency=message.consistency,
+        progress=message.progress,
+        uncertainty=message.uncertainty,
+        inference_ns=to_ns(message.inference_time),
+    )
+    return Potential(
+        decision_stamp_ns=to_ns(message.header.stamp),
+        episode_id=message.episode_id,
+        index=message.index,
+        reading=reading,
+        potential=message.potential,
+        success=message.success,
+        model=model_from_msg(message.model),
+    )
+
+
+def progress_to_msg(
+    reading: Reading, pair: FramePair | None, episode_id: str, model: ModelId, now_ns: int
+) -> ProgressMsg:
+    """Return the message of a monitor-lane reading.
+
+    :param pair: the pair looked at; None for a status without one, which is stamped now.
+    :param now_ns: present time, for the frame age.
+    """
+    stamp_ns = now_ns if pair is None else pair.stamp_ns
+    message = ProgressMsg(
+        episode_id=episode_id,
+        status=status_to_msg(reading.status, reading.text),
+        hop=list(reading.hop),
+        reading=list(reading.reading),
+        consistency=reading.consistency,
+        progress=reading.progress,
+        uncertainty=reading.uncertainty,
+        inference_time=duration_from_ns(reading.inference_ns),
+        frame_age=duration_from_ns(now_ns - stamp_ns),
+        skew=duration_from_ns(0 if pair is None else pair.skew_ns),
+        model=model_to_msg(model),
+    )
+    message.header.stamp = from_ns(stamp_ns)
+    return message
+
+
+def reward_to_msg(
+    left: Potential,
+    reached: Potential,
+    terms: RewardTerms,
+    *,
+    terminal_mode: str,
+    frame_age_ns: int,
+    skew_ns: int,
+) -> RewardMsg:
+    """Return the message of one transition's terms.
+
+    :param left: potential of the state that the transition leaves.
+    :param reached: potential of the state that it reaches.
+    :param frame_age_ns: age of the reached state's frames when its potential was known.
+    :param skew_ns: between these frames.
+    """
+    bad = next((p.reading for p in (left, reached) if not p.reading.ok), None)
+    message = RewardMsg(
+        episode_id=reached.episode_id,
+        index=left.index,
+        status=status_to_msg(Status.OK) if bad is None else status_to_msg(bad.status, bad.text),
+        hop=list(reached.reading.hop),
+        reading=list(reached.reading.reading),
+        progress=reached.reading.progress,
+        consistency=reached.reading.consistency,
+        potential=terms.potential,
+        potential_next=terms.potential_next,
+        gamma=terms.gamma,
+        shaping=terms.shaping,
+        r_gold=terms.r_gold,
+        total=terms.total,
+        success=terms.success,
+        terminated=terms.terminated,
+        truncated=terms.truncated,
+        terminal_mode=TERMINAL_MODES[terminal_mode],
+        inference_time=duration_from_ns(reached.reading.inference_ns),
+        frame_age=duration_from_ns(frame_age_ns),
+        skew=duration_from_ns(skew_ns),
+        model=model_to_msg(reached.model),
+    )
+    message.header.stamp = from_ns(left.decision_stamp_ns)
+    message.next_stamp = from_ns(reached.decision_stamp_ns)
+    return message
+
+
+def success_to_msg(event: SuccessEvent, episode_id: str, model: ModelId) -> SuccessMsg:
+    """Return the message of a success."""
+    message = SuccessMsg(
+        episode_id=episode_id,
+        progress=event.progress,
+        threshold=event.threshold,
+        consecutive=event.consecutive,
+        model=model_to_msg(model),
+    )
+    message.header.stamp = from_ns(event.stamp_ns)
+    return message
+
+
+def success_from_msg(message: SuccessMsg) -> tuple[SuccessEvent, str]:
+    """Return the event and the episode it belongs to."""
+    event = SuccessEvent(
+        to_ns(message.header.stamp), message.progress, message.threshold, message.consecutive
+    )
+    return event, message.episode_id
+
+
+def _triple(values: object) -> tuple[float, float, float]:
+    first, second, third = (float(value) for value in values)  # type: ignore[attr-defined]
+    return first, second, third
