@@ -1,0 +1,1 @@
+"""Node: the one authority on episodes; recording, reset, practice, adaptation."""

@@ -1,0 +1,41 @@
+"""The node that serves what operators ask for: its threads may be parked in long jobs."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+
+from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
+from rclpy.node import Node
+
+_THREADS = 8  # four goals may be parked, each in one
+_STOP_S = 2.0
+
+
+class JobsNode(Node):
+    """Carries services, actions and clients, spun by threads of its own.
+
+    Apart from the streams because an executor looks at all entities of a node for every message:
+    together they cost twice as much, and a parked goal must not hold up a frame.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self._executor = MultiThreadedExecutor(num_threads=_THREADS)
+        self._thread = threading.Thread(target=self._spin, name="jobs", daemon=True)
+
+    def start(self) -> None:
+        """Begin to serve."""
+        self._executor.add_node(self)
+        self._thread.start()
+
+    def destroy_node(self) -> None:
+        """Stop serving and leave the graph."""
+        self._executor.shutdown(timeout_sec=_STOP_S)
+        if self._thread.is_alive():
+            self._thread.join(timeout=_STOP_S)
+        super().destroy_node()
+
+    def _spin(self) -> None:
+        with contextlib.suppress(ExternalShutdownException):
+            self._executor.spin()

@@ -1,0 +1,1 @@
+"""Node: camera pairs in; progress, potentials and reward terms out."""

@@ -1,0 +1,1 @@
+"""Nodes: agent (acts), learner (learns), command (owns the command topic)."""
