@@ -1,0 +1,1 @@
+"""The ``dopamine`` command: starts graphs of nodes, shows progress, writes reports."""
