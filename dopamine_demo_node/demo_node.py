@@ -65,6 +65,7 @@ from dopamine_ros.convert.stamps import to_ns
 from dopamine_ros.diagnostics import ERROR, OK, WARN, Diagnostics
 from dopamine_ros.parameters import declare
 from dopamine_ros.run import run_node
+from dopamine_ros.tolerance import tolerant
 
 
 class DemoNode(Node):
@@ -205,7 +206,7 @@ class DemoNode(Node):
         self.create_subscription(
             kind,
             topic,
-            callback,
+            tolerant(callback, self._on_nonsense),
             profile,
             callback_group=group,
             qos_overriding_options=QoSOverridingOptions.with_default_policies(),
@@ -243,6 +244,11 @@ class DemoNode(Node):
             )
         except EpisodeError as error:
             self.get_logger().info(f"success of {episode_id} came late: {error}")
+
+    def _on_nonsense(self, kind: str, text: str) -> None:
+        """A message made no sense and was dropped."""
+        self._diagnostics.set(f"dropped {kind}", WARN, text)
+        self.get_logger().warning(text, throttle_duration_sec=1.0)
 
     def _on_weights(self, message: PolicyWeights) -> None:
         self._senses.policy_version = message.version

@@ -213,7 +213,8 @@ class Recording:
 
     def _bagged(self, topic: str, message: Any, stamp_ns: int) -> BagMessage:
         channel = channel_of(topic, type(message))
-        return BagMessage(channel, serialised(message), self._now_ns(), stamp_ns)
+        # A bag has no time before 1970; the message itself keeps the stamp that it came with.
+        return BagMessage(channel, serialised(message), self._now_ns(), max(stamp_ns, 0))
 
     def _run(self) -> None:
         """Finish recordings whose episode is over, and correct finished ones."""

@@ -161,6 +161,8 @@ class EpisodeRecorder:
                 self._write(item)
             except RecordingError as error:
                 self._error = error
+            except Exception as error:  # else the thread would die and the rest be lost unsaid
+                self._error = _unwritable(self.path, error)
         return True
 
     def _write(self, item: BagMessage | _Metadata) -> None:
@@ -179,6 +181,14 @@ class EpisodeRecorder:
             self._bytes = self._writer.bytes_written
         except RecordingError as error:
             self._error = error
+
+
+def _unwritable(path: Path, error: Exception) -> RecordingError:
+    return RecordingError(
+        expected=f"a message that can be written to {path}",
+        got=f"{type(error).__name__}: {error}",
+        remedy="what came before it is recovered at the next start; report the message's sender",
+    )
 
 
 def _require_space(path: Path, needed: int) -> None:

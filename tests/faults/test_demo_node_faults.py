@@ -129,6 +129,28 @@ def test_a_disk_that_fills_up_truncates_the_episode(world: Surroundings, tmp_pat
     assert len(load_episode(closed.bag_path)) > 2
 
 
+def test_messages_that_make_no_sense_cost_neither_node_nor_recording(
+    world: Surroundings, tmp_path: Path
+) -> None:
+    with demo_node(tmp_path) as node:
+        until_heard(world)
+        world.opened(kind=Episode.KIND_DEMONSTRATION, task="t", record=True)
+        world.until_decisions(5)
+        world.send_nonsense()
+        for kind in ("Command", "Decision", "Potential"):
+            told = f"demo_node: dropped {kind}"
+            wait_until(lambda t=told: world.statuses.get(t, (0,))[0] == 1, told)
+            assert "99" in world.statuses[told][1] or "55" in world.statuses[told][1]
+        world.until_decisions(12)
+        assert world.trigger(names.RECORD_KEEP).success
+        path = Path(world.until_state(Episode.CLOSED).bag_path)
+        wait_until(path.exists, "the bag")
+        assert node.poll() is None
+    episode = load_episode(path)
+    assert episode.info.kept and len(episode) > 10
+    assert sum(pair is None for pair in episode.pairs) <= 1
+
+
 def test_without_a_scene_service_the_operator_confirms(world: Surroundings, tmp_path: Path) -> None:
     with demo_node(tmp_path, "reset.confirm_timeout_s:=20.0"):
         until_heard(world)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import random
 import resource
@@ -143,6 +144,18 @@ def test_an_unwritable_place_is_refused_at_once(tmp_path: Path) -> None:
 def test_too_little_space_is_refused_at_once(tmp_path: Path) -> None:
     with pytest.raises(RecordingError, match="free"):
         EpisodeRecorder(tmp_path / "e1.mcap", RecorderConfig(min_free_bytes=10**18))
+
+
+def test_a_message_that_cannot_be_written_is_a_named_error(tmp_path: Path) -> None:
+    path = tmp_path / "e1.mcap"
+    recorder = EpisodeRecorder(path, QUICK)
+    good = bag_messages.joints(joints(0))
+    recorder.write(bag_messages.episode(info()))
+    recorder.write(dataclasses.replace(good, publish_ns=-5))  # a bag has no negative times
+    recorder.write(good)
+    with pytest.raises(RecordingError, match="can be written"):
+        recorder.finish()
+    assert not path.exists()
 
 
 def test_a_finished_recording_is_never_overwritten(tmp_path: Path) -> None:

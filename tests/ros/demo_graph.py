@@ -190,6 +190,20 @@ class Surroundings(Node):
         """Publish policy weights, as the learner does."""
         self._weights.publish(PolicyWeights(version=version, format="onnx"))
 
+    def send_nonsense(self) -> None:
+        """Publish messages with codes and stamps that nobody knows."""
+        name = self.episode.episode_id
+        self._commands.publish(Command(source=99))
+        self._decided_topic.publish(Decision(episode_id=name, index=900, owner=99))
+        potential = Potential(episode_id=name)
+        potential.status.code = 55
+        self._potentials.publish(potential)
+        sample = JointState(name=self.joint_names, position=self.q.tolist())
+        sample.header.stamp.sec = -5  # before all time: a bag has no such stamp
+        self._joints.publish(sample)
+        self._joints.publish(JointState(name=["a", "b"], position=[math.nan]))
+        self._rewards.publish(Reward(episode_id=name, index=900))
+
     def _speakers(self) -> None:
         self._pairs = self.create_publisher(FramePair, names.FRAME_PAIRS, qos.IMAGES)
         self._joints = self.create_publisher(JointState, names.JOINT_STATES, 5)
