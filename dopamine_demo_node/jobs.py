@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import traceback
 
 from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
 from rclpy.node import Node
@@ -37,5 +38,18 @@ class JobsNode(Node):
         super().destroy_node()
 
     def _spin(self) -> None:
+        """Serve until the node ends: a callback that raises is told, and the others go on."""
         with contextlib.suppress(ExternalShutdownException):
+            while not self._spun():
+                pass
+
+    def _spun(self) -> bool:
+        """Spin; say whether it came to its end."""
+        try:
             self._executor.spin()
+        except ExternalShutdownException:
+            raise
+        except Exception as error:
+            self.get_logger().error("".join(traceback.format_exception(error)))
+            return not self.context.ok()
+        return True

@@ -9,7 +9,7 @@ from typing import Any
 
 from dopamine_core.errors import ImageError
 from dopamine_core.frames.buffer import FrameBuffer
-from dopamine_core.frames.intake import Intake
+from dopamine_core.frames.intake import Frame, Intake
 from dopamine_core.types import FramePair
 from dopamine_ros.convert.images import frame_from_msg
 
@@ -69,16 +69,20 @@ class IntakeWorker:
 
     def _take(self, camera: str, message: Any, now_ns: int) -> None:
         try:
-            frame = frame_from_msg(message)
-        except ImageError as error:
-            self._intake.refuse(camera, error, now_ns)
-            return
-        try:
-            pair = self._intake.push(camera, frame, now_ns)
+            frame = self._frame(camera, message, now_ns)
+            pair = None if frame is None else self._intake.push(camera, frame, now_ns)
             if pair is not None:
                 self._buffer.add(pair)
                 self._hand_on(pair)
         except ImageError:
             return  # counted and told by diagnostics and status
         except Exception as error:  # no message may end the intake
-            self._complain(f"intake: {type(error).__name__}: {error}")
+            self._complain(f"intake: camera '{camera}': {type(error).__name__}: {error}")
+
+    def _frame(self, camera: str, message: Any, now_ns: int) -> Frame | None:
+        """The message's frame; None when it cannot be read, which is counted."""
+        try:
+            return frame_from_msg(message)
+        except ImageError as error:
+            self._intake.refuse(camera, error, now_ns)
+            return None

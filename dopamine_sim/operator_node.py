@@ -17,6 +17,7 @@ from dopamine_ros import names, qos
 from dopamine_ros.convert.episodes import episode_from_msg
 from dopamine_ros.parameters import declare
 from dopamine_ros.run import run_node
+from dopamine_ros.tolerance import tolerant
 from dopamine_sim import topics
 from dopamine_sim.mirror import Mirror
 from dopamine_sim.person import DECISION_S, Person
@@ -30,9 +31,14 @@ class OperatorConfig:
     mode: str = setting("expert", doc="How they work.", choices=MODES)
     seed: int = setting(0, doc="Their mood.", low=0)
     gain: float = setting(
-        0.4, doc="Share of a short remaining way asked for at once; the arm answers late.", low=0.05, high=1.0
+        0.4,
+        doc="Share of a short remaining way asked for at once; the arm answers late.",
+        low=0.05,
+        high=1.0,
     )
-    recordings: int = setting(0, doc="Recordings that they start by themselves, one after the other.", low=0)
+    recordings: int = setting(
+        0, doc="Recordings that they start by themselves, one after the other.", low=0
+    )
     between_s: float = setting(2.0, doc="Rest before they start another.", unit="s", low=0.1)
 
     def __post_init__(self) -> None:
@@ -56,10 +62,13 @@ class OperatorNode(Node):
         )
         self._doing = ""
         self._joy = self.create_publisher(Joy, names.JOY, 5)
-        self.create_subscription(Truth, names.TRUTH, self._on_truth, 10)
-        self.create_subscription(Float64MultiArray, topics.SCENE_STATE, self._on_state, 5)
-        self.create_subscription(Episode, names.EPISODE, self._on_episode, qos.LATCHED)
-        self.create_subscription(Command, names.COMMAND, self._on_command, qos.STREAM)
+        for kind, topic, callback, profile in (
+            (Truth, names.TRUTH, self._on_truth, 10),
+            (Float64MultiArray, topics.SCENE_STATE, self._on_state, 5),
+            (Episode, names.EPISODE, self._on_episode, qos.LATCHED),
+            (Command, names.COMMAND, self._on_command, qos.STREAM),
+        ):
+            self.create_subscription(kind, topic, tolerant(callback, self._on_nonsense), profile)
         self.create_timer(DECISION_S / 2, self._send)
         self.create_timer(config.between_s, self._person.start_recording)
         self.get_logger().info("ready")
@@ -75,6 +84,9 @@ class OperatorNode(Node):
 
     def _on_command(self, message: Command) -> None:
         self._person.on_gripper(message.gripper_executed)
+
+    def _on_nonsense(self, kind: str, text: str) -> None:
+        self.get_logger().warning(text, throttle_duration_sec=1.0)
 
     def _send(self) -> None:
         pad = self._person.message(self._now())
