@@ -20,7 +20,7 @@ from dopamine_core.episodes.data import EpisodeData
 from dopamine_core.reward.relabel import relabel
 from dopamine_core.reward.session import References, RewardModel
 from dopamine_core.reward.shaping import ShapingConfig
-from dopamine_core.reward.success import SuccessConfig
+from dopamine_core.reward.success import CONSECUTIVE, SuccessConfig
 from dopamine_core.rl.action_space import ActionSpace, ActionSpaceConfig
 from dopamine_core.rl.calql import AgentConfig
 from dopamine_core.rl.learner import Learner, LearnerConfig
@@ -46,7 +46,7 @@ class Protocol:
     rollouts: int = 100
     evaluations: int = 20
     image_size: tuple[int, int] = (640, 480)
-    consecutive: int = 2
+    consecutive: int = CONSECUTIVE
     deployed: str = "greedy"  # how the policy acts in evaluation; practice follows ActingConfig
     check_steps: int = 500  # offline updates between two looks at the greedy policy
     converged_change: float = (

@@ -20,7 +20,7 @@ from dopamine_core.episodes.data import EpisodeData
 from dopamine_core.frames.codec import encode
 from dopamine_core.reward.labelling import EpisodeLabeller, unlabelled
 from dopamine_core.reward.session import References, RewardModel
-from dopamine_core.reward.success import SuccessRule
+from dopamine_core.reward.success import CONSECUTIVE, SuccessRule
 from dopamine_core.types import (
     Decision,
     DecisionOwner,
@@ -127,7 +127,7 @@ class Lockstep:
         kind: EpisodeKind = EpisodeKind.ROLLOUT,
         model: RewardModel | None = None,
         references: References | None = None,
-        consecutive: int = 2,
+        consecutive: int = CONSECUTIVE,
         max_decisions: int | None = None,
     ) -> LockstepResult:
         """Reset the scene, play one episode and assemble it.

@@ -112,6 +112,10 @@ class CommandCore:
         """What is wrong with the newest joint states; empty when they are good."""
         return self._senses.joint_text
 
+    def joint_problem(self, now_ns: int) -> str:
+        """Why there is no measured pose at this moment; empty when there is one."""
+        return self._senses.joint_problem(now_ns)
+
     # --- what comes in -------------------------------------------------------------------------------------------
 
     def on_joint_state(self, sample: JointSample) -> str:
@@ -144,9 +148,14 @@ class CommandCore:
             self._policy_heard_ns = now_ns
         return text
 
-    def on_human(self, command: HumanCommand, now_ns: int) -> None:
-        """Take what a person asks for; it holds until the device's next one or ``human_timeout_s``."""
-        self._note(self._person.on_command(command))
+    def on_human(self, command: HumanCommand, now_ns: int) -> str:
+        """Take what a person asks for; it holds until the device's next one or ``human_timeout_s``.
+
+        :return: what is wrong with it (the next tick's record says so too); empty when it counts.
+        """
+        note = self._person.on_command(command, now_ns)
+        self._note(note)
+        return "" if note is None else note[1]
 
     def on_reset(self, target: ResetTarget, now_ns: int) -> str:
         """Ask for the way home; how it stands is in every record (``reset_state``).

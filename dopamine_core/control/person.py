@@ -32,9 +32,12 @@ class Person:
         """Whether the person has the authority, moving or at rest."""
         return self._dead_man.engaged
 
-    def on_command(self, command: HumanCommand) -> Note | None:
+    def on_command(self, command: HumanCommand, now_ns: int) -> Note | None:
         """Take the newest command of a device; return what is wrong with it."""
         self._commands[command.device] = command
+        problem = self._stamp_problem(command, now_ns)
+        if problem and command.dead_man:
+            return LimitReason.NONE, f"teleoperation ({command.device}): {problem}"
         if math.isinf(command.gripper):
             return LimitReason.NON_FINITE, f"expected a gripper level, got {command.gripper}"
         if not math.isnan(command.gripper) and command.dead_man:
@@ -53,6 +56,9 @@ class Person:
         return level
 
     def _fresh(self, command: HumanCommand, now_ns: int) -> bool:
-        return not stamp_problem(
+        return not self._stamp_problem(command, now_ns)
+
+    def _stamp_problem(self, command: HumanCommand, now_ns: int) -> str:
+        return stamp_problem(
             command.stamp_ns, now_ns, max_age_ns=self._timeout_ns, future_ns=self._future_ns
         )

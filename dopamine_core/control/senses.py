@@ -58,12 +58,22 @@ class Senses:
             self._joint_stamp_ns, now_ns, self._config.joint_timeout_s
         )
 
+    def joint_problem(self, now_ns: int) -> str:
+        """Why there is no measured pose: what is wrong with the newest sample, or with its stamp."""
+        if self.joint_text or self.joints_fresh(now_ns):
+            return self.joint_text
+        timeout_s = self._config.joint_timeout_s
+        return f"joint states: {self._stamp_problem(self._joint_stamp_ns, now_ns, timeout_s)}"
+
     def images_fresh(self, now_ns: int) -> bool:
         """Whether the policy can see."""
         return self._fresh(self._image_stamp_ns, now_ns, self._config.image_timeout_s)
 
     def _fresh(self, stamp_ns: int, now_ns: int, timeout_s: float) -> bool:
+        return not self._stamp_problem(stamp_ns, now_ns, timeout_s)
+
+    def _stamp_problem(self, stamp_ns: int, now_ns: int, timeout_s: float) -> str:
         future_ns = round(self._config.future_s * NS)
-        return not stamp_problem(
+        return stamp_problem(
             stamp_ns, now_ns, max_age_ns=round(timeout_s * NS), future_ns=future_ns
         )

@@ -45,10 +45,19 @@ class JoyMap:
     keyframe: int = setting(3, doc="Button that marks a keyframe.", low=-1)
     stop: int = setting(6, doc="Button that latches the stop.", low=-1)
     max_linear_m_s: float = setting(
-        0.15, doc="Speed at full deflection.", unit="m/s", low=0.0, high=1.0
+        0.08,
+        doc="Speed at full deflection, and the bound of twists. A decision period and one more tick at this speed must "
+        "stay within the policy's action.max_step_m, else a demonstration shows what the policy cannot do.",
+        unit="m/s",
+        low=0.0,
+        high=1.0,
     )
     max_angular_rad_s: float = setting(
-        0.8, doc="Turn rate at full deflection.", unit="rad/s", low=0.0, high=3.0
+        0.8,
+        doc="The same for turning, with action.max_step_rad.",
+        unit="rad/s",
+        low=0.0,
+        high=3.0,
     )
     dead_band: float = setting(
         0.05, doc="Deflection below which an axis reads zero.", low=0.0, high=0.5
@@ -74,6 +83,22 @@ class JoyMap:
                 self.max_angular_rad_s * turn,
             ]
         )  # (6,)
+
+    def bounded(self, twist: Sequence[float]) -> NDArray[np.float64]:
+        """Shorten a twist of another device to the speeds of full deflection; directions stay.
+
+        :param twist: (6,) m/s and rad/s; one that is not finite passes (the command core refuses it and says so).
+        :return: (6,).
+        """
+        values = np.array(twist, dtype=np.float64)  # (6,)
+        for part, most in (
+            (slice(0, 3), self.max_linear_m_s),
+            (slice(3, 6), self.max_angular_rad_s),
+        ):
+            largest = float(np.max(np.abs(values[part])))
+            if math.isfinite(largest) and largest > most:
+                values[part] *= most / largest
+        return values
 
     def axes_of(self, twist: Sequence[float]) -> list[float]:
         """Axes that ask for a twist: the inverse of :meth:`twist`, for a scripted operator.
@@ -166,14 +191,17 @@ class JoyTeleop:
         return command, Button.STOP in pressed
 
 
-def command_of_twist(stamp_ns: int, twist: Sequence[float]) -> HumanCommand:
+def command_of_twist(
+    stamp_ns: int, twist: Sequence[float], joy_map: JoyMap | None = None
+) -> HumanCommand:
     """Command of a device that sends twists and has no dead-man button (SpaceMouse, keyboard).
 
     A motion is its own dead-man: a zero twist counts as released.
 
     :param twist: (6,) m/s and rad/s in base_link.
+    :param joy_map: whose speeds bound it, so that no device shows the policy what it cannot do.
     """
-    values = np.asarray(twist, dtype=np.float64)  # (6,)
+    values = (joy_map or JoyMap()).bounded(twist)  # (6,)
     return HumanCommand(
         stamp_ns=stamp_ns, twist=values, dead_man=bool(np.any(values != 0.0)), device="twist"
     )

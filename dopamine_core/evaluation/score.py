@@ -16,6 +16,7 @@ from dopamine_core.errors import ModelError
 from dopamine_core.evaluation import metrics
 from dopamine_core.reward.fusion import Chain, FusionConfig
 from dopamine_core.reward.session import References, RewardModel
+from dopamine_core.reward.success import CONSECUTIVE
 from dopamine_core.types import FramePair, Reading
 
 READINGS = ("incremental", "forward", "backward", "fused")
@@ -81,7 +82,7 @@ def curves(hops: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
     return dict(zip(READINGS, rows.T, strict=True))
 
 
-def success_index(progress: ArrayLike, threshold: float, consecutive: int = 2) -> int | None:
+def success_index(progress: ArrayLike, threshold: float, consecutive: int = CONSECUTIVE) -> int | None:
     """Decision at which the success rule fires; None when it never does.
 
     :param progress: (T,); NaN breaks the row.
@@ -124,7 +125,7 @@ def figures(episodes: Sequence[JudgedEpisode]) -> dict[str, float]:
 
 
 def success_figures(
-    episodes: Sequence[JudgedEpisode], threshold: float, consecutive: int = 2
+    episodes: Sequence[JudgedEpisode], threshold: float, consecutive: int = CONSECUTIVE
 ) -> dict[str, float]:
     """Judge the success rule against the truth.
 

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import ArrayLike
+
 from dopamine_core.config import check, setting
 from dopamine_core.types import Reading
+
+#: Two let the embedded model call a peg inserted one decision early: of 16 episodes in one room, on scenes that no
+#: report shows, 5 ended too soon with two readings in a row and 1 with three.
+CONSECUTIVE = 3
 
 
 @dataclass(frozen=True)
@@ -19,7 +26,7 @@ class SuccessConfig:
         high=1.0,
     )
     consecutive: int = setting(
-        2, doc="Valid readings in a row at or above the threshold.", low=1, high=100
+        CONSECUTIVE, doc="Valid readings in a row at or above the threshold.", low=1, high=100
     )
 
     def __post_init__(self) -> None:
@@ -46,7 +53,7 @@ class SuccessRule:
     :param consecutive: readings in a row, >= 1.
     """
 
-    def __init__(self, threshold: float, consecutive: int = 2) -> None:
+    def __init__(self, threshold: float, consecutive: int = CONSECUTIVE) -> None:
         self.threshold = threshold
         self.consecutive = consecutive
         self._row = 0
@@ -70,3 +77,14 @@ class SuccessRule:
             return None
         self._event = SuccessEvent(stamp_ns, reading.progress, self.threshold, self.consecutive)
         return self._event
+
+
+def held_level(progress: ArrayLike, consecutive: int = CONSECUTIVE) -> float:
+    """Highest level that so many readings in a row hold.
+
+    :param progress: (T,), T >= 1; NaN where there is no reading. With fewer readings than asked for, the lowest.
+    """
+    values = np.asarray(progress, np.float64)
+    windows = np.lib.stride_tricks.sliding_window_view(values, min(consecutive, len(values)))
+    lowest = windows.min(axis=1)  # NaN breaks the row
+    return float(np.nanmax(lowest)) if np.isfinite(lowest).any() else float("nan")

@@ -57,31 +57,31 @@ def finish(
 
 def test_an_episode_that_succeeds(stranger: Stranger) -> None:
     name = next(EPISODES)
-    shares = [0.0, 0.25, 0.5, 0.25, 0.75, 1.0, 1.0, 1.0]
+    shares = [0.0, 0.25, 0.5, 0.25, 0.75, 1.0, 1.0, 1.0, 1.0]
     decisions = stranger.run_episode(shares, name)
     answers = stranger.potentials
     assert [to_ns(a.header.stamp) for a in answers] == [d.stamp_ns for d in decisions]
-    assert [a.index for a in answers] == list(range(8))
-    assert [a.status.code for a in answers] == [0] * 8
+    assert [a.index for a in answers] == list(range(9))
+    assert [a.status.code for a in answers] == [0] * 9
     assert [a.potential for a in answers] == pytest.approx(shares, abs=0.04)
-    assert [a.success for a in answers] == [False] * 6 + [True] * 2
+    assert [a.success for a in answers] == [False] * 7 + [True] * 2
     assert len(stranger.successes) == 1
     success = stranger.successes[0]
-    assert to_ns(success.header.stamp) == decisions[6].stamp_ns
-    assert (success.episode_id, success.consecutive) == (name, 2)
+    assert to_ns(success.header.stamp) == decisions[7].stamp_ns
+    assert (success.episode_id, success.consecutive) == (name, 3)
     assert success.threshold == pytest.approx(0.9)
 
-    terms = finish(stranger, name, Outcome.SUCCESS, 6, to_ns(success.header.stamp))
-    assert [t.index for t in terms] == list(range(6))  # the decision after success is dropped
-    assert [t.r_gold for t in terms] == [0, 0, 0, 0, 0, 1]
-    phi = [a.potential for a in answers[:7]]
+    terms = finish(stranger, name, Outcome.SUCCESS, 7, to_ns(success.header.stamp))
+    assert [t.index for t in terms] == list(range(7))  # the decision after success is dropped
+    assert [t.r_gold for t in terms] == [0, 0, 0, 0, 0, 0, 1]
+    phi = [a.potential for a in answers[:8]]
     config = ShapingConfig(0.98, "exact")
     expected = episode_rewards(phi, EpisodeEnd(success=True, terminated=True), config)
     assert [t.total for t in terms] == pytest.approx(expected.total.tolist(), abs=1e-6)
-    assert [t.terminated for t in terms] == [False] * 5 + [True]
+    assert [t.terminated for t in terms] == [False] * 6 + [True]
     assert terms[-1].potential_next == 0.0
     discounted = sum(0.98**k * t.shaping for k, t in enumerate(terms))
-    assert discounted == pytest.approx(0.98**6 * 0.0 - phi[0], abs=1e-5)
+    assert discounted == pytest.approx(0.98**7 * 0.0 - phi[0], abs=1e-5)
     for term, left, reached in zip(terms, decisions, decisions[1:], strict=False):
         assert to_ns(term.header.stamp) == left.stamp_ns
         assert to_ns(term.next_stamp) == reached.stamp_ns
@@ -183,9 +183,9 @@ def test_models_are_loaded_between_episodes_only(stranger: Stranger) -> None:
     loaded = stranger.load_model(name="bar", success_threshold=0.5)
     assert loaded.success and loaded.model.name == "bar"
     name = next(EPISODES)
-    stranger.run_episode([0.0, 0.6, 0.6], name)
+    stranger.run_episode([0.0, 0.6, 0.6, 0.6], name)
     wait_until(lambda: len(stranger.successes) == 1, "a success at the new threshold")
-    finish(stranger, name, Outcome.SUCCESS, 2)
+    finish(stranger, name, Outcome.SUCCESS, 3)
     assert stranger.load_model(name="bar").success
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dopamine_core.evaluation.score import curves
+from dopamine_core.reward.success import CONSECUTIVE, held_level
 
 PACES = (1, 2, 3)  # decisions per shown frame
 LOWEST, HIGHEST = 0.5, 0.98
@@ -31,17 +32,13 @@ class PerturbedRun:
 
     @property
     def reached(self) -> float:
-        """Highest level held by two consecutive readings anywhere in the run."""
-        return _held(self.progress)
+        """Highest level held by the success rule anywhere in the run."""
+        return held_level(self.progress)
 
     @property
     def nearly(self) -> float:
         """The same before the run is done, or may be."""
-        return _held(self.progress[: max(2, self.arrived)])
-
-
-def _held(progress: NDArray[np.float64]) -> float:
-    return float(np.minimum(progress[:-1], progress[1:]).max())
+        return held_level(self.progress[: max(1, self.arrived)])
 
 
 def perturbed_runs(ask: AskHops, label: NDArray[np.float64], copies: int) -> list[PerturbedRun]:
@@ -55,7 +52,7 @@ def perturbed_runs(ask: AskHops, label: NDArray[np.float64], copies: int) -> lis
     for copy in range(copies):
         for pace in PACES:
             times = np.unique(np.append(np.arange(0, frames, pace), frames - 1))
-            times = np.append(times, frames - 1)  # the end is seen at least twice
+            times = np.append(times, [frames - 1] * (CONSECUTIVE - 1))  # the end is seen often enough
             hops = ask(copy, (copy + 1) % copies, times)
             arrived = int(np.searchsorted(times, int(np.argmax(label >= 1.0)) - _UNDECIDED))
             runs.append(PerturbedRun(curves(hops)["fused"], arrived))

@@ -18,6 +18,7 @@ from dopamine_core.evaluation import metrics
 from dopamine_core.reward.fusion import Chain, FusionConfig
 from dopamine_core.reward.nano.losses import NanoNet
 from dopamine_core.reward.nano.store import EpisodeStore
+from dopamine_core.reward.success import held_level
 
 READINGS = ("incremental", "forward", "backward", "fused")
 
@@ -143,8 +144,8 @@ def figures(scored: Sequence[Scored], reading: str = "fused") -> dict[str, float
 
 
 def choose_threshold(scored: Sequence[Scored]) -> float:
-    """Success threshold of the unadapted model: best balanced accuracy of two consecutive samples over episodes."""
-    peaks = [_peak(s.progress["fused"]) for s in scored]
+    """Success threshold of the unadapted model: best balanced accuracy of the success rule over episodes."""
+    peaks = [held_level(s.progress["fused"]) for s in scored]
     done = np.array([bool(s.done.any()) for s in scored])
     candidates = np.linspace(0.6, 0.98, 77)
     if not scored:
@@ -158,8 +159,3 @@ def choose_threshold(scored: Sequence[Scored]) -> float:
             caught - 2.0 * false
         )  # a false success ends an episode and teaches the wrong thing
     return float(candidates[int(np.argmax(scores))])
-
-
-def _peak(progress: NDArray[np.float64]) -> float:
-    """Highest level that two consecutive samples reach."""
-    return float(np.minimum(progress[:-1], progress[1:]).max())

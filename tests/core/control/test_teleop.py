@@ -17,14 +17,14 @@ MAP = JoyMap()
 @pytest.mark.parametrize(
     ("axes", "twist"),
     [
-        ([0, 1, 0, 0, 0], [0.15, 0, 0, 0, 0, 0]),
-        ([1, 0, 0, 0, 0], [0, 0.15, 0, 0, 0, 0]),
-        ([0, 0, 0, 0, -1], [0, 0, -0.15, 0, 0, 0]),
+        ([0, 1, 0, 0, 0], [0.08, 0, 0, 0, 0, 0]),
+        ([1, 0, 0, 0, 0], [0, 0.08, 0, 0, 0, 0]),
+        ([0, 0, 0, 0, -1], [0, 0, -0.08, 0, 0, 0]),
         ([0, 0, 0, 1, 0], [0, 0, 0, 0, 0, 0.8]),
         ([0, 0.04, 0, 0, 0], [0] * 6),  # inside the dead band
-        ([0, 7.0, 0, 0, 0], [0.15, 0, 0, 0, 0, 0]),  # clipped
+        ([0, 7.0, 0, 0, 0], [0.08, 0, 0, 0, 0, 0]),  # clipped
         ([], [0] * 6),
-        ([0, 1], [0.15, 0, 0, 0, 0, 0]),
+        ([0, 1], [0.08, 0, 0, 0, 0, 0]),
     ],
 )
 def test_axes(axes: list[float], twist: list[float]) -> None:
@@ -37,7 +37,7 @@ def test_a_broken_axis_is_passed_on_to_be_refused() -> None:
 
 @given(st.lists(st.floats(-1.0, 1.0), min_size=4, max_size=4))
 def test_axes_of_is_the_inverse_of_twist(parts: list[float]) -> None:
-    twist = np.array([*(0.15 * part for part in parts[:3]), 0.0, 0.0, 0.8 * parts[3]])
+    twist = np.array([*(0.08 * part for part in parts[:3]), 0.0, 0.0, 0.8 * parts[3]])
     back = MAP.twist(MAP.axes_of(twist))
     wanted = np.where(np.abs([*parts[:3], 0, 0, parts[3]]) < 0.0500001, back, twist)
     np.testing.assert_allclose(back, wanted, atol=1e-12)
@@ -86,6 +86,23 @@ def test_stop_needs_no_dead_man() -> None:
     assert teleop.command(1, [], [], 0.0)[1] is False
     assert teleop.command(2, [], MAP.buttons_of({Button.STOP}), 0.0)[1] is True
     assert teleop.command(3, [], MAP.buttons_of({Button.STOP}), 0.0)[1] is False
+
+
+@pytest.mark.parametrize(
+    ("twist", "bounded"),
+    [
+        ([0.05, 0, -0.08, 0, 0, 0.8], [0.05, 0, -0.08, 0, 0, 0.8]),
+        ([0.16, 0.08, 0, 0, 0, 0], [0.08, 0.04, 0, 0, 0, 0]),  # the direction stays
+        ([0, 0, 0, 0, -1.6, 0.8], [0, 0, 0, 0, -0.8, 0.4]),
+    ],
+)
+def test_a_twist_is_bounded_as_the_joystick_is(twist: list[float], bounded: list[float]) -> None:
+    np.testing.assert_allclose(command_of_twist(1, twist, MAP).twist, bounded)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_broken_twist_is_passed_on_to_be_refused(bad: float) -> None:
+    assert not np.all(np.isfinite(command_of_twist(1, [bad, 9.0, 0, 0, 0, 0], MAP).twist))
 
 
 @pytest.mark.parametrize(

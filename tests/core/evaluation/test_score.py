@@ -78,7 +78,7 @@ def test_false_missed_and_late_successes() -> None:
         judged([0.9, 0.9, 0.2, 0.2], [0.2, 0.3, 0.1, 0.1]),  # never true: false
         judged([0.1, 0.2, 0.3, 0.4], [0.2, 0.6, 1.0, 1.0]),  # missed
     ]
-    counts = success_figures(episodes, 0.8)
+    counts = success_figures(episodes, 0.8, consecutive=2)
     expected = {"episodes": 4, "true_successes": 3, "right": 1, "false": 2, "missed": 1}
     assert {name: counts[name] for name in expected} == expected
     assert counts["delay_decisions"] == 1.0

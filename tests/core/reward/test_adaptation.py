@@ -211,7 +211,7 @@ def test_threshold_separates_done_from_nearly(
     reached: list[float], nearly: list[float], low: float, high: float
 ) -> None:
     runs = [
-        PerturbedRun(np.array([0.0, n, n, r, r]), arrived=3)
+        PerturbedRun(np.array([0.0, n, n, n, r, r, r]), arrived=4)
         for r, n in zip(reached, nearly, strict=True)
     ]
     assert low < calibrate(runs) <= high

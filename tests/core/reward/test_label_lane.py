@@ -79,19 +79,19 @@ OK = Status.OK
 def test_a_whole_episode() -> None:
     bench = Bench()
     bench.state(EpisodeState.OPEN)
-    for k, share in enumerate((0.0, 0.4, 1.0, 1.0, 1.0)):
+    for k, share in enumerate((0.0, 0.4, 1.0, 1.0, 1.0, 1.0)):
         bench.decide(k, share)
     outputs = bench.run()
     assert outputs[0].opened
-    assert answered(outputs) == [(k, OK) for k in range(5)]
+    assert answered(outputs) == [(k, OK) for k in range(6)]
     events = [o.success for o in outputs if o.success]
-    assert len(events) == 1 and events[0].stamp_ns == 10_000 * MS + 3 * PERIOD
+    assert len(events) == 1 and events[0].stamp_ns == 10_000 * MS + 4 * PERIOD
     bench.state(EpisodeState.CLOSED, Outcome.SUCCESS, success_ns=events[0].stamp_ns)
     assert bench.run(100) == []  # decisions may still be on their way
     outputs += bench.run(250)
     terms = [t for o in outputs for t in o.transitions]
-    assert [t.left.index for t in terms] == [0, 1, 2]
-    assert [t.terms.r_gold for t in terms] == [0.0, 0.0, 1.0]
+    assert [t.left.index for t in terms] == [0, 1, 2, 3]
+    assert [t.terms.r_gold for t in terms] == [0.0, 0.0, 0.0, 1.0]
 
 
 def test_late_frames_are_waited_for_and_keep_the_order() -> None:

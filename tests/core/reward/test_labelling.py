@@ -113,7 +113,7 @@ def episode(shares: list[float | None]) -> EpisodeData:
 
 
 def test_relabelling_equals_the_live_lane_and_keeps_the_rest() -> None:
-    shares = [0.0, 0.25, None, 0.5, 1.0, 1.0]
+    shares = [0.0, 0.25, None, 0.5, 1.0, 1.0, 1.0]
     recorded = episode(shares)
     new = relabel(recorded, PairwiseModel(BarModel()), REFERENCES)
     lane = labeller()
@@ -126,7 +126,7 @@ def test_relabelling_equals_the_live_lane_and_keeps_the_rest() -> None:
             assert got.potential == lane.label(decision(k), bar_pair(share)).potential
     assert new.references == REFERENCES
     assert new.info is recorded.info and new.pairs is recorded.pairs
-    assert [p.success for p in new.potentials if p] == [False] * 5 + [True]
+    assert [p.success for p in new.potentials if p] == [False] * 6 + [True]
 
 
 def test_relabelling_takes_the_rule_it_is_given() -> None:
