@@ -80,7 +80,8 @@ class CommandNode(Node):
             reset=declare(self, ResetConfig, "reset"),
         )
         self._joint_names = kinematics.joint_names
-        self._teleop = JoyTeleop(declare(self, JoyMap, "joy"))
+        self._joy_map = declare(self, JoyMap, "joy")
+        self._teleop = JoyTeleop(self._joy_map)
         self._diagnostics = Diagnostics(self)
         self._period = PeriodMeter(round(config.tick_s * 1e9))
         self._source = CommandSource.NONE
@@ -165,17 +166,21 @@ class CommandNode(Node):
         )
         if stop:
             self._stop("the joystick's stop button")
-        self._core.on_human(command, self._now())
+        self._drive(command)
 
     def _on_twist(self, message: Twist) -> None:
-        self._drive(command_of_twist(self._now(), commands.twist_from_msg(message)))
+        twist = commands.twist_from_msg(message)
+        self._drive(command_of_twist(self._now(), twist, self._joy_map))
 
     def _on_twist_stamped(self, message: TwistStamped) -> None:
         stamp_ns = to_ns(message.header.stamp) or self._now()
-        self._drive(command_of_twist(stamp_ns, commands.twist_from_msg(message.twist)))
+        twist = commands.twist_from_msg(message.twist)
+        self._drive(command_of_twist(stamp_ns, twist, self._joy_map))
 
     def _drive(self, command: HumanCommand) -> None:
-        self._core.on_human(command, self._now())
+        problem = self._core.on_human(command, self._now())
+        if problem:
+            self._drop("teleoperation", problem)
 
     def _on_reset(self, message: ResetMotion) -> None:
         try:
@@ -235,11 +240,8 @@ class CommandNode(Node):
         self._watch_publishers()
         record_source = self._source.name.lower()
         if self._source is CommandSource.NONE:
-            text = (
-                self._core.joint_text
-                or "joint states are stale: is their publisher alive and on our clock?"
-            )
-            self._diagnostics.set("joint states", STALE, text, self._dropped)
+            text = self._core.joint_problem(self._now())
+            self._diagnostics.set("joint states", STALE, text or "fresh again", self._dropped)
         elif self._core.joint_text:
             self._diagnostics.set("joint states", WARN, self._core.joint_text, self._dropped)
         else:

@@ -159,8 +159,23 @@ def other_names(message: JointState) -> None:
     message.name = [f"other_{name}" for name in message.name]
 
 
+def zero_stamp(message: JointState) -> None:
+    message.header.stamp.sec = message.header.stamp.nanosec = 0
+
+
+def future_stamp(message: JointState) -> None:
+    message.header.stamp.sec += 5
+
+
 @pytest.mark.parametrize(
-    ("spoil", "word"), [(nan_joint, "joint_3"), (no_names, "names"), (other_names, "other_")]
+    ("spoil", "word"),
+    [
+        (nan_joint, "joint_3"),
+        (no_names, "names"),
+        (other_names, "other_"),
+        (zero_stamp, "zero"),
+        (future_stamp, "in the future"),
+    ],
 )
 def test_broken_joint_states_are_named_in_a_diagnostic(
     stranger: Stranger, spoil, word: str

@@ -96,10 +96,15 @@ def test_broken_joint_states_are_named_and_age_into_silence(
     assert tick.record.source is CommandSource.NONE
 
 
-@pytest.mark.parametrize("stamp", [0, 10**12])
-def test_joint_states_without_a_usable_stamp_are_not_trusted(arm: Arm, stamp: int) -> None:
+@pytest.mark.parametrize(("stamp", "word"), [(0, "zero"), (10**12, "future"), (1, "old")])
+def test_joint_states_without_a_usable_stamp_are_not_trusted_and_named(
+    arm: Arm, stamp: int, word: str
+) -> None:
     arm.core.on_joint_state(JointSample(stamp, KINEMATICS.joint_names, arm.q))
     assert arm.core.tick(arm.now_ns).record.source is CommandSource.NONE
+    assert word in arm.core.joint_problem(arm.now_ns)
+    arm.tick()
+    assert arm.core.joint_problem(arm.now_ns) == ""
 
 
 def test_joint_order_and_further_joints_do_not_matter(arm: Arm) -> None:

@@ -64,6 +64,20 @@ def test_a_gap_in_the_stream_releases_the_dead_man(arm: Arm) -> None:
     assert sources(ticks)[-1] is CommandSource.HOLD
 
 
+@pytest.mark.parametrize(("ahead_ns", "word"), [(10**9, "future"), (-(10**9), "old")])
+def test_a_stick_on_another_clock_moves_nothing_and_is_named(
+    arm: Arm, ahead_ns: int, word: str
+) -> None:
+    arm.tick()
+    for _ in range(10):
+        twist = np.array([0.05, 0, 0, 0, 0, 0])
+        command = HumanCommand(arm.now_ns + ahead_ns, twist, dead_man=True)
+        assert word in arm.core.on_human(command, arm.now_ns)
+        record = arm.tick().record
+        assert record.source is CommandSource.HOLD and word in record.text
+        assert not np.any(record.executed)
+
+
 def test_a_broken_twist_rests(arm: Arm) -> None:
     for _ in range(5):
         arm.drive([math.nan, 0, 0, 0, 0, 0])
