@@ -8,8 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from dopamine_core.config import check, from_mapping, load_yaml, setting
+from dopamine_core.control.from_files import parameters_of
+from dopamine_core.errors import UnknownNameError
 
-DEMO_YAML = Path(__file__).resolve().parent.parent / "config" / "demo.yaml"
+CONFIG = Path(__file__).resolve().parent.parent / "config"
+DEMO_YAML = CONFIG / "demo.yaml"
+TASKS = CONFIG / "tasks"
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,11 @@ class DemoSettings:
     )
     rollouts: int = setting(0, doc="Most rollouts; 0: as many as fit.", low=0, high=100_000)
     episode_s: float = setting(
-        8.0, doc="Time limit of a rollout, stream time.", unit="s", low=0.5, high=600.0
+        8.0,
+        doc="Time limit of a rollout, stream time; 0 in the file: the task's own.",
+        unit="s",
+        low=0.5,
+        high=600.0,
     )
     demonstration_s: float = setting(
         30.0, doc="Time limit of a demonstration.", unit="s", low=1.0, high=600.0
@@ -55,10 +63,24 @@ def load_demo_settings(path: Path = DEMO_YAML, *, quick: bool, **options: Any) -
 
     :param options: settings from the command line; ``None`` means not given.
     :raises ConfigError: on unknown or bad values.
+    :raises UnknownNameError: on an unknown task, listing the known ones.
     """
     values = dict(load_yaml(path))
     short = values.pop("quick", {})
     if quick:
         values.update(short)
     values.update({name: value for name, value in options.items() if value is not None})
+    task = parameters_of(task_file(str(values.get("task", DemoSettings.task))))
+    values["episode_s"] = values.get("episode_s") or task["time_limit_s"]
     return dataclasses.replace(from_mapping(DemoSettings, values), quick=quick)
+
+
+def task_file(task: str) -> Path:
+    """Parameter file of a task: how its episodes begin, how long they last, which axes the policy moves.
+
+    :raises UnknownNameError: when there is none, listing the known ones.
+    """
+    known = [path.stem for path in sorted(TASKS.glob("*.yaml"))]
+    if task not in known:
+        raise UnknownNameError(kind="task", name=task, known=known)
+    return TASKS / f"{task}.yaml"

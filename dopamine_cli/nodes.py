@@ -44,9 +44,11 @@ def demo_nodes(*, run_dir: Path, task: str, seed: int, speed: float) -> list[Nod
     """Processes of the demo in the order of starting.
 
     :param run_dir: where bags, models and checkpoints go.
+    :param task: its file in ``config/tasks`` tells demo node and learner what it asks for.
     :param speed: above or below 1 the cell publishes ``/clock`` and everybody follows it.
     """
     clock: dict[str, object] = {"use_sim_time": speed != 1.0}
+    asked = f"tasks/{task}.yaml"
     cell = {"task": task, "seed": seed, "speed": float(speed)}
     return [
         NodeSpec("cell", "dopamine_sim.cell_node", ("cell_node.yaml",), cell),
@@ -60,14 +62,14 @@ def demo_nodes(*, run_dir: Path, task: str, seed: int, speed: float) -> list[Nod
         NodeSpec(
             "demo",
             "dopamine_demo_node.demo_node",
-            ("demo_node.yaml",),
+            ("demo_node.yaml", asked),
             clock | {"directory": str(run_dir)},
         ),
         NodeSpec("agent", "dopamine_rl_node.agent_node", ("agent_node.yaml",), clock),
         NodeSpec(
             "learner",
             "dopamine_rl_node.learner_node",
-            ("learner_node.yaml",),
+            ("learner_node.yaml", asked),
             clock | {"directory": str(run_dir), "seed": seed},
         ),
         NodeSpec(

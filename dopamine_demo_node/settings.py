@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from dopamine_core.config import check, setting
@@ -75,7 +76,8 @@ class ResetSettings:
         unit="rad",
     )
     home_gripper: float = setting(
-        1.0, doc="Gripper level at home, 0 open ... 1 closed; NaN leaves it as it is."
+        math.nan,
+        doc="Gripper level at home, 0 open ... 1 closed; NaN leaves it as it is. Belongs to the task.",
     )
     retract_m: float = setting(
         0.05, doc="How far the tool first rises.", unit="m", low=0.0, high=0.5

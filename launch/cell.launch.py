@@ -38,7 +38,10 @@ def generate_launch_description() -> LaunchDescription:
     )
     stream = IncludeLaunchDescription(
         PythonLaunchDescriptionSource(str(share / "launch/stream.launch.py")),
-        launch_arguments={"directory": LaunchConfiguration("directory")}.items(),
+        launch_arguments={
+            "directory": LaunchConfiguration("directory"),
+            "task_file": [str(share / "config/tasks") + "/", LaunchConfiguration("task"), ".yaml"],
+        }.items(),
     )
     return LaunchDescription(
         [*arguments, PushRosNamespace(LaunchConfiguration("namespace")), cell, operator, stream]

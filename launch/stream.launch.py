@@ -20,13 +20,14 @@ TOPICS = {  # argument: (our name, meaning)
     "gripper": ("gripper_controller/commands", "The gripper's controller."),
     "joy": ("joy", "Game controller."),
 }
-NODES = {  # executable: parameter files; the learner lowers its own priority
+NODES = {  # executable: parameter files, of which two are arguments; the learner lowers its own priority
     "command_node": ("command_node.yaml", "limits.yaml"),
     "reward_node": ("reward_node.yaml",),
-    "demo_node": ("demo_node.yaml",),
+    "demo_node": ("demo_node.yaml", "task_file"),
     "agent_node": ("agent_node.yaml",),
-    "learner_node": ("learner_node.yaml",),
+    "learner_node": ("learner_node.yaml", "task_file"),
 }
+ARGUMENTS = {"limits.yaml": "limits", "task_file": "task_file"}
 WRITERS = ("demo_node", "learner_node")
 
 
@@ -44,6 +45,11 @@ def generate_launch_description() -> LaunchDescription:
         DeclareLaunchArgument(
             "limits", default_value=str(share / "config/limits.yaml"), description="Robot limits."
         ),
+        DeclareLaunchArgument(
+            "task_file",
+            default_value=str(share / "config/tasks/insert_peg.yaml"),
+            description="Parameter file of the task: how its episodes begin, what the policy moves.",
+        ),
         DeclareLaunchArgument("use_sim_time", default_value="false", description="Follow /clock."),
     ]
     profile = SetEnvironmentVariable(
@@ -55,7 +61,7 @@ def generate_launch_description() -> LaunchDescription:
 def _node(share: Path, executable: str) -> Node:
     files = NODES[executable]
     parameters: list[object] = [
-        LaunchConfiguration("limits") if name == "limits.yaml" else str(share / "config" / name)
+        LaunchConfiguration(ARGUMENTS[name]) if name in ARGUMENTS else str(share / "config" / name)
         for name in files
     ]
     parameters.append({"use_sim_time": LaunchConfiguration("use_sim_time")})

@@ -83,6 +83,7 @@ class Surroundings(Node):
         self.models: list[LoadModel.Request] = []
         self.feedback: list[Any] = []
         self.statuses: dict[str, tuple[int, str]] = {}
+        self.homes: list[ResetMotion] = []
         self._reset: ResetMotion | None = None
         self._decided = 0
         self._service_clients: dict[str, Any] = {}
@@ -301,6 +302,7 @@ class Surroundings(Node):
 
     def _go_home(self, message: ResetMotion) -> None:
         self._reset = message
+        self.homes.append(message)
         if self.obey_reset:
             self.q = np.array(message.joint_positions)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -252,6 +253,7 @@ def test_reset_brings_the_arm_home_and_restores_the_scene(world: Surroundings) -
     ended = result()
     assert (ended.code, ended.message) == (Reset.Result.OK, "ready")
     assert ended.joint_error_rad < 0.03
+    assert math.isnan(world.homes[-1].gripper)  # no task's file was given: it stays as it is
     [scene] = world.scenes
     assert (scene.task, scene.seed, scene.shift) == ("stack", 7, True)
     assert {"arm", "scene", "ready"} <= {feedback.phase for feedback in world.feedback}
