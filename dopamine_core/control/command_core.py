@@ -83,6 +83,7 @@ class CommandCore:
         self._resetting = Resetting(kinematics, limits, reset or ResetConfig())
         self._policy = PolicyStream()
         self._policy_heard_ns: int | None = None
+        self._policy_stamp_ns = 0  # of the decision taken last
         self._policy_moved_last = False
         self._stop_reason = ""
         self._reference: Reference | None = None
@@ -141,12 +142,25 @@ class CommandCore:
             future_ns=round(self._config.future_s * NS),
             max_period_ns=round(_MAX_PERIODS * self._config.decision_s * NS),
         )
+        if not text:
+            text = self._not_newer(action.decision_stamp_ns)
+            reason = LimitReason.STALE_POLICY
         if text:
             self._notes.append((reason, text))
         else:
             self._policy.add(action)
-            self._policy_heard_ns = now_ns
+            self._policy_heard_ns, self._policy_stamp_ns = now_ns, action.decision_stamp_ns
         return text
+
+    def _not_newer(self, stamp_ns: int) -> str:
+        """Say that a decision was executed already; one that lies far back is of a restarted clock."""
+        behind_s = (self._policy_stamp_ns - stamp_ns) / NS
+        if not 0.0 <= behind_s <= self._config.policy_timeout_s:
+            return ""
+        return (
+            f"policy action: expected a decision newer than the last, got one {behind_s:.3f} s behind; "
+            "dropped, does a second sender publish on policy/action?"
+        )
 
     def on_human(self, command: HumanCommand, now_ns: int) -> str:
         """Take what a person asks for; it holds until the device's next one or ``human_timeout_s``.

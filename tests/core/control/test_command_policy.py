@@ -99,6 +99,33 @@ def test_an_unusable_action_is_dropped_and_named(
     np.testing.assert_allclose(arm.q, before, atol=1e-9)
 
 
+@pytest.mark.parametrize("age_ns", [0, 50_000_000])
+def test_a_repeated_or_overtaken_action_is_not_executed_again(arm: Arm, age_ns: int) -> None:
+    """A displacement is executed once: a resent message must not keep the arm moving."""
+    arm.tick()
+    stamp_ns = arm.now_ns
+    assert arm.act(DOWN) == ""
+    moved = total(arm.ticks(5))
+    for _ in range(3):
+        text = arm.act(DOWN, age_ns=arm.now_ns - stamp_ns + age_ns)
+        assert "newer than the last" in text
+        ticks = arm.ticks(3)
+        assert text in ticks[0].record.text
+        assert LimitReason.STALE_POLICY in ticks[0].record.reasons
+        assert not np.any(total(ticks))
+    np.testing.assert_allclose(moved, DOWN, atol=1e-3)
+
+
+def test_a_restarted_clock_does_not_lock_the_policy_out(arm: Arm) -> None:
+    arm.tick()
+    arm.act(DOWN)
+    arm.ticks(5)
+    arm.now_ns -= 500_000_000
+    arm.tick()
+    assert arm.act(DOWN) == ""
+    assert CommandSource.POLICY in sources(arm.ticks(3))
+
+
 @pytest.mark.parametrize("period_ns", [0, -100_000_000, 600_000_000, 3_600_000_000_000])
 def test_a_period_that_makes_no_sense_is_dropped(arm: Arm, period_ns: int) -> None:
     arm.tick()
