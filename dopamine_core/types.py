@@ -24,7 +24,6 @@ class Status(enum.IntEnum):
     STALE = 5
     BAD_IMAGE = 6
     MODEL_ERROR = 7
-    PENDING = 8
 
 
 class EpisodeKind(enum.IntEnum):
@@ -253,6 +252,12 @@ class CommandRecord:
     text: str = ""
     reset_state: ResetState = ResetState.NONE
     reset_stamp_ns: int = 0  # stamp of the reset request that reset_state speaks of
+
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the stop is latched, also while the arm cannot be measured and nothing is sent."""
+        return self.source is CommandSource.STOP or LimitReason.STOPPED in self.reasons
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from dopamine_core.types import CommandRecord, CommandSource, JointSample, ResetState
+from dopamine_core.types import CommandRecord, JointSample, ResetState
 
 _SLOWEST_CLOCK = 10.0  # a simulation may run this much slower than real time
 
@@ -85,4 +85,4 @@ class Senses:
     def stopped(self) -> bool:
         """Whether the command path says that it is stopped."""
         fresh = self.age_s("command") < 1.0
-        return fresh and self.command is not None and self.command.source is CommandSource.STOP
+        return fresh and self.command is not None and self.command.stopped

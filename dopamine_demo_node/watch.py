@@ -49,7 +49,7 @@ class Watch:
         """Look at a command tick: a stop ends the episode, a takeover counts."""
         if not self._authority.is_open:
             return
-        if record.source is CommandSource.STOP:
+        if record.stopped:
             text = record.text or "the command path is stopped"
             self._close(Outcome.STOP, OutcomeSource.OPERATOR, text, self._authority.info.episode_id)
         human = record.source is CommandSource.HUMAN

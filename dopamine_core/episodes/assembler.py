@@ -27,7 +27,6 @@ from dopamine_core.types import (
     JointSample,
     Outcome,
     Potential,
-    Status,
 )
 
 _NS = 1_000_000_000
@@ -158,11 +157,10 @@ class EpisodeAssembler:
         self._ticks.forget_before(min([self._ticks.newest_ns - self._history_ns, *starts]))
 
     def add_potential(self, potential: Potential) -> None:
-        """Take an answer of the label lane in, late or not; the first final one counts."""
+        """Take an answer of the label lane in, late or not; the first one counts."""
         draft = self._draft(potential.episode_id)
-        if draft is None or potential.reading.status is Status.PENDING:
-            return
-        draft.potentials.setdefault(potential.index, potential)
+        if draft is not None:
+            draft.potentials.setdefault(potential.index, potential)
 
     def on_episode(self, info: EpisodeInfo) -> None:
         """Take the state of an episode in."""

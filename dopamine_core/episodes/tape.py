@@ -25,7 +25,6 @@ from dopamine_core.types import (
     EpisodeState,
     Outcome,
     Potential,
-    Status,
 )
 
 _NS = 1_000_000_000
@@ -153,8 +152,7 @@ class EpisodeTape:
         """Write an answer of the label lane to this episode."""
         if potential.episode_id == self.info.episode_id:
             self._recorder.write(message)
-            if potential.reading.status is not Status.PENDING:
-                self._answered.add(potential.index)
+            self._answered.add(potential.index)
 
     def on_reward(self, episode_id: str, index: int, message: BagMessage) -> None:
         """Write the reward terms of a transition of this episode."""

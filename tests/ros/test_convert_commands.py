@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from dopamine_msgs.msg import Command
+from dopamine_msgs.msg import Command, RewardStatus
 from sensor_msgs.msg import JointState
 
 from dopamine_core.control.command_core import TrajectoryPoint
@@ -19,6 +19,7 @@ from dopamine_core.types import (
     LimitReason,
     PolicyAction,
     ResetState,
+    Status,
 )
 from dopamine_ros.convert import commands
 
@@ -66,6 +67,8 @@ def test_codes_of_the_message_and_the_core_are_the_same() -> None:
         assert getattr(Command, f"LIMIT_{reason.name}") == reason
     for state in ResetState:
         assert getattr(Command, f"RESET_{state.name}") == state
+    for status in Status:
+        assert getattr(RewardStatus, status.name) == status
 
 
 def test_policy_action() -> None:

@@ -17,6 +17,7 @@ from dopamine_core.types import (
     EpisodeKind,
     EpisodeState,
     JointSample,
+    LimitReason,
     Outcome,
     OutcomeSource,
     ResetState,
@@ -163,6 +164,13 @@ def test_a_stop_counts_while_it_is_fresh(clock: Clock) -> None:
     assert senses.stopped
     clock.ns += 2 * S
     assert not senses.stopped
+
+
+def test_a_stop_counts_also_while_the_arm_cannot_be_measured(clock: Clock) -> None:
+    senses = Senses(clock)
+    both = LimitReason.STOPPED | LimitReason.STALE_JOINT_STATES
+    senses.on_command(tick(CommandSource.NONE, reasons=both))
+    assert senses.stopped
 
 
 def test_the_reason_of_a_failed_reset_is_kept(clock: Clock) -> None:

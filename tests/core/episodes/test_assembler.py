@@ -98,8 +98,8 @@ def test_it_waits_for_a_late_potential_and_no_longer_than_told() -> None:
     assert overdue.potentials[3] is None and overdue.potentials[4] is not None
 
 
-def test_pending_is_no_answer() -> None:
-    made = [("add_potential", potential(3, 0.0, status=Status.PENDING)), *items()]
+def test_the_first_answer_counts() -> None:
+    made = [*items(), ("add_potential", potential(3, 0.0, status=Status.MODEL_ERROR))]
     assert only(fed(made)).potentials[3] == potential(3, 3 / N)
 
 

@@ -20,7 +20,7 @@ from dopamine_core.episodes.machine import relabelled
 from dopamine_core.episodes.recorder import EpisodeRecorder, RecorderConfig
 from dopamine_core.episodes.tape import EpisodeTape, PairMessages, TapeConfig
 from dopamine_core.errors import DemonstrationError, RecordingError
-from dopamine_core.types import EpisodeInfo, EpisodeState, Outcome, OutcomeSource, Status
+from dopamine_core.types import EpisodeInfo, EpisodeState, Outcome, OutcomeSource
 from tests.core.episodes import bag_messages
 from tests.core.episodes.hand_made import (
     MS,
@@ -140,9 +140,6 @@ def test_it_is_ready_when_all_labels_came_or_in_the_end(tmp_path: Path) -> None:
     closed = info(end_ns=END, outcome=Outcome.TIME_LIMIT, source=OutcomeSource.TIMER)
     tape.on_episode(closed, bag_messages.episode(closed))
     for k in range(2):
-        assert not tape.ready(END + 1000 * MS)
-        pending = potential(k, 0.1, status=Status.PENDING)
-        tape.on_potential(pending, bag_messages.potential(pending))
         assert not tape.ready(END + 1000 * MS)
         answer = potential(k, 0.1)
         tape.on_potential(answer, bag_messages.potential(answer))
