@@ -27,10 +27,11 @@ def adapt(
     """Adapt the reward model; the new one is loaded between episodes."""
     from dopamine_msgs.action import Adapt
 
-    from dopamine_cli.client import Client
+    from dopamine_cli.client import Client, interrupt_on_terminate
     from dopamine_ros import names
     from dopamine_ros.convert.plain import to_plain
 
+    interrupt_on_terminate()  # either way the goal is taken back: nothing is left running
     output = make_output(as_json)
     goal = Adapt.Goal(
         bag_path=str(bag.resolve()),

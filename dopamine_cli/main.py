@@ -17,6 +17,7 @@ from dopamine_cli.train import train
 app = typer.Typer(
     name="dopamine",
     help="Learn on the real arm from one demonstration.",
+    epilog="Every command takes --json. A named error ends with exit code 2, Ctrl-C with 130; nothing stays running.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_show_locals=False,

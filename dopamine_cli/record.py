@@ -22,8 +22,9 @@ def record(
     as_json: JsonOption = False,
 ) -> None:
     """Record demonstrations: a person drives, and keeps or discards with a button, key or service."""
-    from dopamine_cli.client import Client
+    from dopamine_cli.client import Client, interrupt_on_terminate
 
+    interrupt_on_terminate()  # either way the goal is taken back: nothing is left running
     output = make_output(as_json)
     with Client("dopamine_record", namespace=namespace) as client:
         for _ in range(count):

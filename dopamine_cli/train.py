@@ -29,10 +29,11 @@ def train(
     """Train the policy."""
     from dopamine_msgs.action import Train
 
-    from dopamine_cli.client import Client
+    from dopamine_cli.client import Client, interrupt_on_terminate
     from dopamine_ros import names
     from dopamine_ros.convert.plain import to_plain
 
+    interrupt_on_terminate()  # either way the goal is taken back: nothing is left running
     output = make_output(as_json)
     goal = Train.Goal(
         bag_paths=[str(bag.resolve()) for bag in bags],

@@ -21,11 +21,15 @@ class FakeGraph:
 
     :param refuse_first: discard the first demonstration.
     :param slow_practice: practise until cancelled.
+    :param slow_record: record until cancelled.
     """
 
-    def __init__(self, *, refuse_first: bool = False, slow_practice: bool = False) -> None:
+    def __init__(
+        self, *, refuse_first: bool = False, slow_practice: bool = False, slow_record: bool = False
+    ) -> None:
         self.calls: list[tuple[str, Any]] = []
         self._refuse_first, self._slow = refuse_first, slow_practice
+        self._slow_record = slow_record
         self._context = rclpy.Context()
         rclpy.init(context=self._context)
         self.node = Node("fake_graph", context=self._context)
@@ -84,6 +88,12 @@ class FakeGraph:
     def _record(self, handle: Any) -> Any:
         self.calls.append(("record", handle.request))
         handle.publish_feedback(Record.Feedback(elapsed_s=1.0, decisions=10))
+        if self._slow_record:
+            while not handle.is_cancel_requested:
+                threading.Event().wait(0.02)
+            self.calls.append(("cancelled", None))
+            handle.canceled()
+            return Record.Result(code=Record.Result.DISCARDED)
         handle.succeed()
         count = self.names().count("record")
         if self._refuse_first and count == 1:
