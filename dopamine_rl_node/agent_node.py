@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
 from dopamine_msgs.msg import (
     Command,
     Decision,
@@ -29,7 +30,7 @@ import dopamine_core.reward.models as shipped_models
 from dopamine_core.config import check, setting
 from dopamine_core.control.kinematics import ARM_JOINTS, Kinematics
 from dopamine_core.control.period import PeriodMeter
-from dopamine_core.errors import ImageError, LearnerError
+from dopamine_core.rl.action_space import ActionSpace
 from dopamine_core.rl.decision_maker import DecisionConfig, DecisionMaker
 from dopamine_core.rl.encoder import FrozenEncoder
 from dopamine_core.rl.observation import ObservationBuilder, ObservationConfig
@@ -46,6 +47,7 @@ from dopamine_ros.diagnostics import OK, WARN, Diagnostics
 from dopamine_ros.parameters import declare
 from dopamine_ros.priority import take_realtime
 from dopamine_ros.run import run_node
+from dopamine_ros.tolerance import said_of
 
 M = TypeVar("M")
 T = TypeVar("T")
@@ -141,14 +143,10 @@ class AgentNode(Node):
     def _take(self, convert: Callable[[M], T], message: M, use: Callable[[T], None]) -> None:
         """Convert and use a message; one that makes no sense is named and dropped."""
         try:
-            value = convert(message)
-        except (ImageError, ValueError) as error:
+            use(convert(message))
+        except Exception as error:  # the edge of the process: no message may end it
             kind = type(message).__name__
-            self._diagnostics.set(
-                f"dropped {kind}", WARN, f"expected a usable {kind}, got: {error}"
-            )
-        else:
-            use(value)
+            self._diagnostics.set(f"dropped {kind}", WARN, said_of(kind, error))
 
     def _on_weights(self, message: PolicyWeights) -> None:
         self._weights = message
@@ -162,14 +160,19 @@ class AgentNode(Node):
             return
         try:
             self._maker.on_policy(self._load(message), message.version)
-        except LearnerError as error:
+        except Exception as error:  # bytes that are no policy of ours may raise anything
             self.get_logger().error(f"policy {message.version} is not used: {error}")
             self._diagnostics.set("weights", WARN, f"policy {message.version} is not used: {error}")
         else:
             self._diagnostics.set("weights", OK, f"policy {message.version} came last")
 
     def _load(self, message: PolicyWeights) -> OnnxPolicy:
-        return OnnxPolicy.from_bytes(policy_from_msg(message).data, self._acting, self._config.seed)
+        """Load a policy and let it act once: what cannot act is refused now, not in an episode."""
+        data = policy_from_msg(message).data
+        policy = OnnxPolicy.from_bytes(data, self._acting, self._config.seed)
+        unit = policy.act(np.zeros(policy.observation_size, np.float32), greedy=True)
+        ActionSpace(policy.info.action_space).to_action(unit, 0.0)
+        return policy
 
     def _follow(self, info: EpisodeInfo) -> None:
         missed = info.state is EpisodeState.OPEN and info.start_ns < self._joined_ns - 10**9

@@ -6,10 +6,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 from dopamine_core.control.kinematics import Kinematics
@@ -72,6 +73,34 @@ def test_without_a_policy_an_episode_has_decisions_but_no_actions(around: Surrou
     wait_until(lambda: len(around.decisions) >= 5, "decisions")
     wait_until(lambda: "no policy yet" in around.status("decisions")[1], "the reason")
     assert around.actions == [] and around.decisions[0].policy_version == 0
+
+
+def without_spread(data: bytes) -> bytes:
+    """A policy that loads, and fails when it is asked to act."""
+    model = onnx.load_from_string(data)
+    del model.graph.output[1]
+    return model.SerializeToString()
+
+
+def with_an_axis_of_its_own(data: bytes) -> bytes:
+    model = onnx.load_from_string(data)
+    [axes] = [entry for entry in model.metadata_props if entry.key == "axes"]
+    axes.value = "x,y,sideways"
+    return model.SerializeToString()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "word"), [(without_spread, "unpack"), (with_an_axis_of_its_own, "sideways")]
+)
+def test_weights_that_cannot_act_are_refused_before_an_episode(
+    around: Surroundings, encoder_path: Path, spoil: Callable[[bytes], bytes], word: str
+) -> None:
+    around.send_weights(spoil(policy(encoder_path, UNIT)), 8)
+    wait_until(lambda: word in around.status("weights")[1], "a diagnostic")
+    assert around.status("weights")[0] == 1
+    around.open("after")
+    wait_until(lambda: len(around.decisions) >= 3, "decisions go on")
+    assert around.actions == []
 
 
 @pytest.mark.parametrize("fault", ["hash", "bytes", "observation"])
