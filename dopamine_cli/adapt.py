@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated
 
@@ -45,7 +46,7 @@ def adapt(
             names.ADAPT,
             goal,
             timeout_s=(time_budget or 120.0) + SLACK_S,
-            on_feedback=lambda f: advance(f.fraction, f"{f.phase}, loss {f.loss:.4f}"),
+            on_feedback=lambda f: advance(f.fraction, _words(f.phase, f.loss)),
         )
     if result.code != Adapt.Result.OK:
         raise ModelError(
@@ -58,3 +59,7 @@ def adapt(
         f"success from {result.success_threshold:.2f}; report: {result.report_path}"
     )
     output.event("adapted", text, **to_plain(result))
+
+
+def _words(phase: str, loss: float) -> str:
+    return f"{phase}, loss {loss:.4f}" if math.isfinite(loss) else phase

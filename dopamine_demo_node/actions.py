@@ -31,6 +31,8 @@ from dopamine_demo_node.waiting import Cancelled, Waiting
 from dopamine_ros import names
 
 _FEEDBACK_S = 0.2
+_NAN = float("nan")
+_NO_FIGURES = {"rmse_before": _NAN, "rmse_after": _NAN, "success_threshold": _NAN}
 _FINISH_S = 60.0
 _RECORD_CODES = {
     Outcome.SUCCESS: Record.Result.OK,
@@ -96,7 +98,8 @@ class Actions:
             (Practice, names.PRACTICE, self._moving, self._practise),
             (Adapt, names.ADAPT, self._learning, self._adapt),
         ):
-            failed = functools.partial(kind.Result, code=refusals[kind])
+            figures = _NO_FIGURES if kind is Adapt else {}
+            failed = functools.partial(kind.Result, code=refusals[kind], **figures)
             ActionServer(
                 node,
                 kind,
@@ -219,22 +222,23 @@ class Actions:
         goal, say = handle.request, Throttle(handle.publish_feedback)
 
         def feedback(progress: dict[str, Any]) -> None:
-            say(Adapt.Feedback(**progress), progress.get("phase", ""))
+            say(_adapt_feedback(**progress), progress.get("phase", ""))
 
         request = AdaptRequest(
             goal.bag_path, tuple(goal.held_out_bag_paths), goal.time_budget_s, goal.seed
         )
         try:
             made = self._adapting.run(request, self._waiting(handle), feedback)
-            say(Adapt.Feedback(phase="swap", fraction=1.0), "swap")
+            say(_adapt_feedback(phase="swap", fraction=1.0), "swap")
             model = self._swapper.load(made["model_path"])
         except Cancelled:
             handle.canceled()
-            return Adapt.Result(code=Adapt.Result.CANCELLED, message="cancelled")
+            return Adapt.Result(code=Adapt.Result.CANCELLED, message="cancelled", **_NO_FIGURES)
         except DopamineError as error:
             unusable = getattr(error, "kind", "") in ("DemonstrationError", "RecordingError")
             code = Adapt.Result.UNUSABLE_DEMONSTRATION if unusable else Adapt.Result.FAILED
-            return _ended(handle, Adapt.Result(code=code, message=str(error)), ok=False)
+            result = Adapt.Result(code=code, message=str(error), **_NO_FIGURES)
+            return _ended(handle, result, ok=False)
         result = Adapt.Result(code=Adapt.Result.OK, model=model, **made)
         return _ended(handle, result, ok=True)
 
@@ -255,6 +259,11 @@ def _record_result(handle: Any, finished: Finished | None) -> Record.Result:
     if finished.path is not None:
         result.code = _RECORD_CODES.get(info.outcome, Record.Result.FAILED)
     return _ended(handle, result, ok=result.code == Record.Result.OK)
+
+
+def _adapt_feedback(**known: Any) -> Adapt.Feedback:
+    """What is not known yet is not zero."""
+    return Adapt.Feedback(**{"loss": _NAN, "held_out_error": _NAN, **known})
 
 
 def _practice_kind(code: int) -> EpisodeKind:

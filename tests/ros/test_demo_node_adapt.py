@@ -70,6 +70,7 @@ def test_it_adapts_loads_and_sets_the_task_again(graph: Surroundings, bag: str) 
     assert "held-out" in ended.message and Path(ended.report_path).is_file()
     phases = [feedback.phase for feedback in graph.feedback]
     assert {"load", "start", "encode", "tune", "swap"} <= set(phases)
+    assert np.isnan(graph.feedback[0].loss)  # nothing was tuned yet
     fractions = [feedback.fraction for feedback in graph.feedback]
     assert fractions == sorted(fractions) and fractions[-1] == 1.0
 
@@ -105,7 +106,15 @@ def test_what_was_not_kept_is_unusable(graph: Surroundings) -> None:
     assert ended.code == Adapt.Result.UNUSABLE_DEMONSTRATION and "kept" in ended.message
 
 
-def test_a_missing_bag_is_unusable(graph: Surroundings, tmp_path: Path) -> None:
-    _, result = graph.goal(names.ADAPT, bag_path=str(tmp_path / "none.mcap"))
+@pytest.mark.parametrize("content", [None, b"no recording at all", "half"])
+def test_a_missing_or_corrupt_bag_is_unusable(
+    graph: Surroundings, bag: str, tmp_path: Path, content: bytes | str | None
+) -> None:
+    path = tmp_path / "bad.mcap"
+    if content is not None:
+        whole = Path(bag).read_bytes()
+        path.write_bytes(content if isinstance(content, bytes) else whole[: len(whole) // 2])
+    _, result = graph.goal(names.ADAPT, bag_path=str(path))
     ended = result(SLOW_S)
-    assert ended.code == Adapt.Result.UNUSABLE_DEMONSTRATION and "none.mcap" in ended.message
+    assert ended.code == Adapt.Result.UNUSABLE_DEMONSTRATION and "bad.mcap" in ended.message
+    assert np.isnan([ended.rmse_before, ended.rmse_after, ended.success_threshold]).all()
