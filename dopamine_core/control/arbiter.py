@@ -62,10 +62,18 @@ class DeadMan:
         self._release_ns = release_ns
         self._held_since: int | None = None
         self._last_held: int | None = None
+        self._must_release = False
         self.engaged = False
+
+    def require_release(self) -> None:
+        """Take the authority away until the switch was let go once."""
+        self._must_release, self._held_since, self.engaged = True, None, False
 
     def update(self, held: bool, now_ns: int) -> bool:
         """Take the switch at this moment in and return whether the person may move the arm right now."""
+        self._must_release = self._must_release and held
+        if self._must_release:
+            return False
         if held:
             self._held_since = now_ns if self._held_since is None else self._held_since
             self._last_held = now_ns

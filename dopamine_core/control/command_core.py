@@ -191,7 +191,9 @@ class CommandCore:
         self._stop_reason = self._stop_reason or reason or "stop"
 
     def clear_stop(self) -> None:
-        """Release the stop; nothing that was asked for before goes on."""
+        """Release the stop; nothing that was asked for before goes on, a stick still held included."""
+        if self.stopped:
+            self._person.require_release()
         self._stop_reason = ""
         self._policy.clear()
 

@@ -32,6 +32,10 @@ class Person:
         """Whether the person has the authority, moving or at rest."""
         return self._dead_man.engaged
 
+    def require_release(self) -> None:
+        """Take the authority away until every dead-man was let go once."""
+        self._dead_man.require_release()
+
     def on_command(self, command: HumanCommand, now_ns: int) -> Note | None:
         """Take the newest command of a device; return what is wrong with it."""
         self._commands[command.device] = command

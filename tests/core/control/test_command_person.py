@@ -78,6 +78,27 @@ def test_a_stick_on_another_clock_moves_nothing_and_is_named(
         assert not np.any(record.executed)
 
 
+def test_a_stick_held_through_a_stop_must_be_let_go_before_it_moves_the_arm(arm: Arm) -> None:
+    arm.tick()
+
+    def drive(count: int, dead_man: bool = True) -> list[CommandSource]:
+        ticks = []
+        for _ in range(count):
+            arm.drive(FORWARD, dead_man=dead_man)
+            ticks.append(arm.tick())
+        return sources(ticks)
+
+    assert CommandSource.HUMAN in drive(10)
+    arm.core.stop("test")
+    assert set(drive(10)) == {CommandSource.STOP}
+    arm.core.clear_stop()
+    assert set(drive(50)) == {CommandSource.HOLD}
+    drive(3, dead_man=False)
+    assert CommandSource.HUMAN in drive(10)
+    arm.core.clear_stop()  # nothing was stopped: nothing changes
+    assert set(drive(5)) == {CommandSource.HUMAN}
+
+
 def test_a_broken_twist_rests(arm: Arm) -> None:
     for _ in range(5):
         arm.drive([math.nan, 0, 0, 0, 0, 0])
