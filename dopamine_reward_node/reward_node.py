@@ -44,6 +44,7 @@ from dopamine_ros.diagnostics import OK, Diagnostics
 from dopamine_ros.parameters import declare
 from dopamine_ros.priority import take_realtime
 from dopamine_ros.run import run_node
+from dopamine_ros.tolerance import tolerant
 
 _SETTLE_S = 3.0  # a close that was just heard still waits for late decisions
 _SWITCH_INTERVAL_S = 0.001  # a waiting thread gets the interpreter after 1 ms instead of 5
@@ -128,13 +129,7 @@ class RewardNode(Node):
 
     def _listen(self, kind: type, topic: str, callback: Any, profile: QoSProfile) -> None:
         overriding = QoSOverridingOptions.with_default_policies()
-
-        def guarded(message: Any) -> None:
-            try:
-                callback(message)
-            except (ValueError, DopamineError) as error:  # e.g. an enumeration's unknown number
-                self._complain(f"{topic}: {error}; the message is dropped")
-
+        guarded = tolerant(callback, lambda _, text: self._complain(f"{topic}: {text}"))
         self.create_subscription(kind, topic, guarded, profile, qos_overriding_options=overriding)
 
     def _on_image(self, camera: str, message: Image | CompressedImage) -> None:
