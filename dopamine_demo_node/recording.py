@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
+import traceback
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -235,7 +236,7 @@ class Recording:
             tapes = [self._tapes.pop(name) for name in names]
         for tape in tapes:
             finished = self._finish(tape)
-            self._on_finished(finished)
+            self._say(finished)
             with self._lock:
                 self._results[tape.info.episode_id] = finished
                 while len(self._results) > _REMEMBERED:
@@ -247,7 +248,18 @@ class Recording:
             path = tape.finish()
         except RecordingError as error:
             text = str(error)
+        except Exception as error:  # else this thread would end, and every later recording with it
+            traceback.print_exc()
+            tape.abandon()
+            text = f"{type(error).__name__}: {error}; the file is recovered at the next start"
         return Finished(tape.info, path, text, tape.counting, tape.bytes_written)
+
+    def _say(self, finished: Finished) -> None:
+        """Tell of a recording; what becomes of it there must not end this thread."""
+        try:
+            self._on_finished(finished)
+        except Exception:
+            traceback.print_exc()
 
     def _correct_due(self, now_s: float) -> None:
         with self._lock:
@@ -268,5 +280,5 @@ class Recording:
             amend(finished.path, correction.messages, record)
         except DopamineError as error:
             text = str(error)
-        size = finished.path.stat().st_size
-        self._on_finished(Finished(info, finished.path, text, finished.decisions, size))
+        size = finished.path.stat().st_size if finished.path.exists() else 0
+        self._say(Finished(info, finished.path, text, finished.decisions, size))
