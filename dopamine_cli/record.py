@@ -6,9 +6,11 @@ from typing import Annotated, Any
 
 import typer
 
+from dopamine_cli.keys import Keys
 from dopamine_cli.output import JsonOption, Output, make_output, named_errors
 from dopamine_core.errors import DemonstrationError
 
+KEYS = {"k": "keep", "d": "discard", "m": "mark_keyframe"}  # key: what is asked for
 SLACK_S = 60.0
 NO_LIMIT_S = 24 * 3600.0
 
@@ -21,7 +23,10 @@ def record(
     namespace: Annotated[str, typer.Option(help="Robot namespace.")] = "",
     as_json: JsonOption = False,
 ) -> None:
-    """Record demonstrations: a person drives, and keeps or discards with a button, key or service."""
+    """Record demonstrations: a person drives, and keeps (k), discards (d) or marks a keyframe (m).
+
+    The same by button on the game controller, or by the services record/keep, record/discard, record/mark_keyframe.
+    """
     from dopamine_cli.client import Client, interrupt_on_terminate
 
     interrupt_on_terminate()  # either way the goal is taken back: nothing is left running
@@ -45,7 +50,11 @@ def record_one(client: Any, output: Output, task: str, time_limit_s: float) -> A
 
     from dopamine_ros import names
 
-    with output.bar("recording") as advance:
+    keys = Keys(KEYS)
+    if keys.there:
+        words = ", ".join(f"{key}: {what}" for key, what in KEYS.items())
+        output.event("keys", f"recording; keys {words}")
+    with output.bar("recording") as advance, keys.listening():
         result = client.run_action(
             Record,
             names.RECORD,
@@ -56,11 +65,25 @@ def record_one(client: Any, output: Output, task: str, time_limit_s: float) -> A
                 f"{f.elapsed_s:.1f} s, {f.decisions} decisions, {f.keyframes} keyframes, "
                 f"{f.bytes_written / 1e6:.1f} MB",
             ),
+            should_cancel=lambda: _do(keys.pressed(), client, output),
         )
     if result.code != Record.Result.OK:
         raise DemonstrationError(
             expected="a demonstration that the operator keeps",
             got=result.message or f"code {result.code}",
-            remedy="drive again; keep with button 1 or the service 'record/keep'",
+            remedy="drive again; keep with key k, button 1 or the service 'record/keep'",
         )
     return result
+
+
+def _do(pressed: list[str], client: Any, output: Output) -> bool:
+    """Ask for what keys mean; none of them cancels the recording, so the answer is False."""
+    from std_srvs.srv import Trigger
+
+    from dopamine_ros import names
+
+    services = {"k": names.RECORD_KEEP, "d": names.RECORD_DISCARD, "m": names.MARK_KEYFRAME}
+    for key in pressed:
+        answer = client.call(Trigger, services[key], Trigger.Request())
+        output.event("key", f"{KEYS[key]}: {answer.message}", ok=answer.success)
+    return False

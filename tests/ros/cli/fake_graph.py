@@ -12,6 +12,7 @@ from rclpy.action import ActionServer, CancelResponse
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.executors import MultiThreadedExecutor
 from rclpy.node import Node
+from std_srvs.srv import Trigger
 
 from dopamine_ros import names, qos
 
@@ -21,7 +22,7 @@ class FakeGraph:
 
     :param refuse_first: discard the first demonstration.
     :param slow_practice: practise until cancelled.
-    :param slow_record: record until cancelled.
+    :param slow_record: record until kept or cancelled.
     """
 
     def __init__(
@@ -30,10 +31,12 @@ class FakeGraph:
         self.calls: list[tuple[str, Any]] = []
         self._refuse_first, self._slow = refuse_first, slow_practice
         self._slow_record = slow_record
+        self._kept = threading.Event()
         self._context = rclpy.Context()
         rclpy.init(context=self._context)
         self.node = Node("fake_graph", context=self._context)
         group = ReentrantCallbackGroup()
+        self._servers = []
         for kind, name, run in (
             (Record, names.RECORD, self._record),
             (Reset, names.RESET, self._simple("reset", Reset)),
@@ -41,7 +44,7 @@ class FakeGraph:
             (Train, names.TRAIN, self._simple("train", Train)),
             (Practice, names.PRACTICE, self._practice),
         ):
-            ActionServer(
+            server = ActionServer(
                 self.node,
                 kind,
                 name,
@@ -49,6 +52,8 @@ class FakeGraph:
                 callback_group=group,
                 cancel_callback=lambda goal: CancelResponse.ACCEPT,
             )
+            self._servers.append(server)
+        self.node.create_service(Trigger, names.RECORD_KEEP, self._keep, callback_group=group)
         self._episode = self.node.create_publisher(Episode, names.EPISODE, qos.LATCHED)
         self._progress = self.node.create_publisher(Progress, names.PROGRESS, qos.STREAM)
         self._learner = self.node.create_publisher(LearnerStatus, names.LEARNER_STATUS, qos.STREAM)
@@ -60,9 +65,11 @@ class FakeGraph:
         self._thread.start()
 
     def close(self) -> None:
-        """Leave."""
+        """Leave; a server that stayed would seem ready to the next test's client."""
         self._executor.shutdown(timeout_sec=1.0)
         self._thread.join(timeout=2.0)
+        for server in self._servers:
+            server.destroy()
         self.node.destroy_node()
         self._context.try_shutdown()
 
@@ -89,8 +96,9 @@ class FakeGraph:
         self.calls.append(("record", handle.request))
         handle.publish_feedback(Record.Feedback(elapsed_s=1.0, decisions=10))
         if self._slow_record:
-            while not handle.is_cancel_requested:
-                threading.Event().wait(0.02)
+            while not handle.is_cancel_requested and not self._kept.wait(0.02):
+                pass
+        if self._slow_record and not self._kept.is_set():
             self.calls.append(("cancelled", None))
             handle.canceled()
             return Record.Result(code=Record.Result.DISCARDED)
@@ -99,6 +107,11 @@ class FakeGraph:
         if self._refuse_first and count == 1:
             return Record.Result(code=Record.Result.DISCARDED, message="dropped the peg")
         return Record.Result(bag_path=f"/bag/{count}", decisions=40)
+
+    def _keep(self, _: Any, response: Any) -> Any:
+        self._kept.set()
+        response.success, response.message = True, "e1 kept"
+        return response
 
     def _practice(self, handle: Any) -> Any:
         self.calls.append(("practice", handle.request))

@@ -1,8 +1,6 @@
 """The demo's chain over real topics and actions: order, seeds, times, refusals, Ctrl-C, dead nodes."""
 
 import signal
-import subprocess
-import sys
 import threading
 import time
 
@@ -17,7 +15,6 @@ from dopamine_core.errors import GraphError
 from dopamine_core.evaluation.report_summary import summarise
 from dopamine_core.evaluation.run_log import RunLog, read_run
 from tests.ros.cli.fake_graph import FakeGraph
-from tests.ros.command_graph import wait_until
 
 SETTINGS = DemoSettings(
     demonstrations=3, rollouts=4, evaluations_before=1, evaluations_after=0, minutes=10.0, seed=7
@@ -108,24 +105,6 @@ def test_ctrl_c_cancels_the_goal_and_keeps_the_records(tmp_path):
     parts = {part["name"]: part for part in summarise(read_run(tmp_path))["parts"]}
     assert parts["adapt"]["ok"]
     assert not parts["evaluate before"]["ok"]
-
-
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-def test_a_command_that_is_ended_takes_its_goal_back(how):
-    """A recording without a time limit would otherwise stay open for ever."""
-    graph = FakeGraph(slow_record=True)
-    command = [sys.executable, "-m", "dopamine_cli.main", "record", "--json"]
-    child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    try:
-        wait_until(lambda: "record" in graph.names(), "the goal")
-        time.sleep(0.5)  # its acceptance is on the way
-        child.send_signal(how)
-        assert child.wait(timeout=20.0) == 130
-        wait_until(lambda: "cancelled" in graph.names(), "the cancel", 10.0)
-    finally:
-        child.kill()
-        child.communicate()
-        graph.close()
 
 
 def test_a_broken_graph_ends_the_wait(graph, tmp_path):
