@@ -5,6 +5,7 @@ A process of its own at low priority: the only one on the robot that imports tor
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from collections.abc import Sequence
@@ -63,6 +64,7 @@ from dopamine_ros.convert.learner import policy_to_msg, status_to_msg
 from dopamine_ros.convert.reward import decision_from_msg, model_from_msg, potential_from_msg
 from dopamine_ros.diagnostics import ERROR, OK, WARN, Diagnostics
 from dopamine_ros.parameters import declare
+from dopamine_ros.tolerance import tolerant
 
 # Deeper than the cameras' own: on a busy machine this process runs last, and a lost frame costs a transition.
 FRAMES = QoSProfile(depth=90, reliability=ReliabilityPolicy.BEST_EFFORT)
@@ -193,9 +195,11 @@ class LearnerNode(Node):
             (Progress, names.PROGRESS, self._on_progress, 1),
         )
         for kind, topic, callback, profile in listened:
-            self.create_subscription(kind, topic, callback, profile, callback_group=group)
+            guarded = tolerant(callback, self._complain_of)
+            self.create_subscription(kind, topic, guarded, profile, callback_group=group)
+        frames = tolerant(self._on_frames, self._complain_of)
         self.create_subscription(
-            FramePairMsg, names.FRAME_PAIRS, self._on_frames, FRAMES, callback_group=group, raw=True
+            FramePairMsg, names.FRAME_PAIRS, frames, FRAMES, callback_group=group, raw=True
         )
 
     # --- in ------------------------------------------------------------------------------------------------------
@@ -258,11 +262,9 @@ class LearnerNode(Node):
     def _feed_back(self, goal: ServerGoalHandle, job: TrainJob) -> None:
         state = self._worker.state
         feedback = Train.Feedback(gradient_steps=state.gradient_steps, fraction=job.fraction)
-        if state.health is not None:
-            feedback.critic_loss, feedback.actor_loss = (
-                state.health.critic_loss,
-                state.health.actor_loss,
-            )
+        health = state.health  # none before the first updates
+        feedback.critic_loss = math.nan if health is None else health.critic_loss
+        feedback.actor_loss = math.nan if health is None else health.actor_loss
         goal.publish_feedback(feedback)
 
     def _result(self, goal: ServerGoalHandle, job: TrainJob) -> Train.Result:
@@ -305,6 +307,10 @@ class LearnerNode(Node):
 
     def _complain(self, text: str) -> None:
         self.get_logger().warning(text)
+
+    def _complain_of(self, kind: str, text: str) -> None:
+        """Name a message that made no sense and was dropped."""
+        self._diagnostics.set(f"dropped {kind}", WARN, text)
 
     def _now_ns(self) -> int:
         return self.get_clock().now().nanoseconds

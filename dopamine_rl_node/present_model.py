@@ -13,7 +13,10 @@ from dopamine_core.errors import DopamineError, LearnerError
 from dopamine_core.reward.registry import load_reward_model
 from dopamine_core.reward.relabel import relabel
 from dopamine_core.reward.session import References, RewardModel
-from dopamine_core.types import EpisodeKind, ModelId
+from dopamine_core.types import EpisodeKind, ModelId, Potential, Status
+
+# The task was not set yet, or the model broke: with the same frames it would answer now.
+_UNASKED = (Status.NO_TASK, Status.MODEL_ERROR)
 
 
 class PresentModel:
@@ -78,12 +81,17 @@ class PresentModel:
 
 
 def models_of(episode: EpisodeData) -> set[str]:
-    """Hashes of the models that labelled an episode; the empty one when a decision has no label at all."""
-    return {"" if p is None else p.model.sha256 for p in episode.potentials}
+    """Hashes of the models that labelled an episode; the empty one when no model has looked at a decision."""
+    return {p.model.sha256 if _looked_at(p) else "" for p in episode.potentials}
 
 
 def _only(model: ModelId | None) -> set[str]:
     return set() if model is None else {model.sha256}
+
+
+def _looked_at(potential: Potential | None) -> bool:
+    """Whether a model answered, be it that it could not read the frames."""
+    return potential is not None and potential.reading.status not in _UNASKED
 
 
 def _newest(episodes: list[EpisodeData]) -> ModelId | None:

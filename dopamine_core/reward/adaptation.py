@@ -30,6 +30,7 @@ from dopamine_core.reward.nano.head_tuning import HeadTuner, Tuned, TuningConfig
 from dopamine_core.reward.nano.head_weights import load_head, shape_of
 from dopamine_core.reward.nano.model import HopHead
 from dopamine_core.reward.nano.one_demonstration import (
+    SAME_CELL,
     DemonstrationQueries,
     Encodings,
     Moments,
@@ -53,6 +54,7 @@ ON_PAIRS = "held-out pairs of the demonstration"
 _TUNING_SHARE = 0.8  # of the time budget; calibration, export and report take the rest
 _HELD_OUT_REHEARSAL = 0.2
 _JUDGED_REHEARSAL = 256  # questions
+_CALIBRATION_COPIES = 4
 
 
 class OnProgress(Protocol):
@@ -138,9 +140,9 @@ def adapt(
     tuned = _tune(job, base, lesson, rehearsal)
     job.say("calibrate", 0.85)
     runs = perturbed_runs(
-        _Asker(tuned.head, lesson.table.seen, len(lesson.label)).hops,
+        _Asker(tuned.head, lesson.same_cell, len(lesson.label)).hops,
         lesson.label,
-        job.config.copies + 1,
+        _CALIBRATION_COPIES + 1,
     )
     try:
         return _write(job, base, demonstration, held_out, lesson, tuned, runs)
@@ -188,6 +190,7 @@ class _Lesson:
     """The demonstration, encoded and labelled, and the rehearsal after it."""
 
     table: Moments
+    same_cell: Encodings  # the demonstration as it came and as the same cell would show it later
     label: NDArray[np.float64]  # (T,) progress of the demonstration's frames
 
 
@@ -199,12 +202,20 @@ def _prepare(
     keyed = progress_of(demonstration, pixels)
     rng = np.random.default_rng([job.seed, 0])
     encoded = encode_copies(
-        base, pixels, config.copies, rng, lambda share: job.say("encode", 0.15 * share)
+        base, pixels, config.copies, config.jitter, rng, lambda share: job.say("encode", 0.1 * share)
+    )
+    same_cell = encode_copies(
+        base,
+        pixels,
+        _CALIBRATION_COPIES,
+        SAME_CELL,
+        rng,
+        lambda share: job.say("encode", 0.1 + 0.05 * share),
     )
     asker = _Asker(load_head(read_folder(base.folder)), encoded, len(keyed))
     read = curves(asker.hops(0, 0, np.arange(len(keyed))))["fused"]
     label = with_margin(blended(keyed, read, config.prior_share), config.completion_margin)
-    return _Lesson(joined(encoded, label, rehearsal), label)
+    return _Lesson(joined(encoded, label, rehearsal), same_cell, label)
 
 
 def _tune(job: _Job, base: NanoHopModel, lesson: _Lesson, rehearsal: Rehearsal) -> Tuned:

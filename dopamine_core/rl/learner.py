@@ -19,6 +19,8 @@ from dopamine_core.rl.policy import PolicyInfo
 from dopamine_core.rl.status import PANEL, Counts, Health
 from dopamine_core.rl.transitions import ObservedEpisode, TransitionConfig, make_transitions
 
+_FEW_OUTSIDE = 0.05  # share of executed actions that a late decision may push out of range unsaid
+
 METRICS_WINDOW = 100  # updates that the published metrics average over
 
 
@@ -265,6 +267,11 @@ class Learner:
                 )
         if means["action_saturation"] > 0.5:
             found.append(f"{means['action_saturation']:.0%} of the actions are saturated")
-        if self.counts.out_of_range:
-            found.append(f"{self.counts.out_of_range} executed actions exceed the policy's range")
+        counts = self.counts
+        known = counts.offline_transitions + counts.online_transitions
+        if counts.out_of_range > _FEW_OUTSIDE * known:
+            found.append(
+                f"{counts.out_of_range} of {known} executed actions exceed the policy's range: "
+                "teleoperate slower, or raise action.max_step_m and max_step_rad"
+            )
         return found

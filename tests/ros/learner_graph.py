@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from dopamine_msgs.action import Train
 from dopamine_msgs.msg import (
     Command,
@@ -14,6 +15,7 @@ from dopamine_msgs.msg import (
     LearnerStatus,
     PolicyWeights,
     Potential,
+    RewardStatus,
 )
 from dopamine_msgs.msg import FramePair as FramePairMsg
 from rclpy.action import ActionClient
@@ -157,6 +159,8 @@ class Around(Node):
         self.create_subscription(
             PolicyWeights, names.POLICY_WEIGHTS, self.policies.append, qos.LATCHED
         )
+        self.diagnostics: dict[str, DiagnosticStatus] = {}
+        self.create_subscription(DiagnosticArray, names.DIAGNOSTICS, self._on_diagnostics, 10)
         self.client = ActionClient(self, Train, names.TRAIN)
 
     def now_ns(self) -> int:
@@ -177,6 +181,15 @@ class Around(Node):
         self._out[Episode].publish(episode_to_msg(played.closed))
         for potential in played.potentials:
             self._out[Potential].publish(potential_to_msg(potential))
+
+    def _on_diagnostics(self, message: DiagnosticArray) -> None:
+        self.diagnostics.update({status.name.partition(": ")[2]: status for status in message.status})
+
+    def send_nonsense(self) -> None:
+        """Publish messages with codes and sizes that nobody knows."""
+        self._out[Episode].publish(Episode(episode_id="nonsense", state=99))
+        self._out[Potential].publish(Potential(status=RewardStatus(code=999)))
+        self._out[Command].publish(Command(source=99))
 
     def heard_by_learner(self) -> bool:
         """Whether the learner listens to everything."""

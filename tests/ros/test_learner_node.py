@@ -117,6 +117,16 @@ def test_bad_requests_are_named_and_the_node_lives_on(bags: list[str], tmp_path:
         assert result.code == Train.Result.OK
 
 
+def test_messages_that_make_no_sense_are_named_and_survived(tmp_path: Path) -> None:
+    with learner(tmp_path) as around:
+        around.send_nonsense()
+        for kind in ("Command", "Episode", "Potential"):
+            wait_until(lambda k=kind: f"dropped {k}" in around.diagnostics, f"a diagnostic of {kind}")
+            assert around.diagnostics[f"dropped {kind}"].message
+        around.statuses.clear()
+        around.until_status(lambda s: s.phase == LearnerStatus.IDLE, "still idle")
+
+
 def test_evaluations_and_discarded_episodes_are_not_learned_from(
     bags: list[str], tmp_path: Path
 ) -> None:

@@ -18,7 +18,7 @@ PACES = (1, 2, 3)  # decisions per shown frame
 LOWEST, HIGHEST = 0.5, 0.98
 _UNDECIDED = 2  # frames before arrival that may or may not be done
 _NEARLY_QUANTILE = 0.9
-_LEAN = 0.75
+_LEAN = 0.6
 
 AskHops = Callable[[int, int, NDArray[np.int64]], NDArray[np.float64]]
 

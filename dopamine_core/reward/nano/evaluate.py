@@ -14,13 +14,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dopamine_core.evaluation import metrics
-from dopamine_core.reward.fusion import Chain, FusionConfig
+from dopamine_core.evaluation import score
 from dopamine_core.reward.nano.losses import NanoNet
 from dopamine_core.reward.nano.store import EpisodeStore
-from dopamine_core.reward.success import held_level
 
-READINGS = ("incremental", "forward", "backward", "fused")
+_THRESHOLDS = np.linspace(0.6, 0.98, 39)
+_FALLBACK_THRESHOLD = 0.9  # without an episode to choose by
 
 
 @dataclass(frozen=True)
@@ -66,20 +65,7 @@ def curves(
     for part in roles.split(512):
         present = torch.ones(len(part), 4, 2, device=maps.device)
         hops.append(net.head(maps[part], features[part], present)[0])
-    return fuse_hops(torch.cat(hops).view(3, count).double().cpu().numpy())
-
-
-def fuse_hops(hops: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
-    """Run the recursion over hops (3, T), ordered incremental, forward, backward."""
-    chain, own = Chain(FusionConfig()), Chain(FusionConfig(chain="own"))
-    rows = []
-    for triple in hops.T:
-        row = (float(triple[0]), float(triple[1]), float(triple[2]))
-        sample, alone = chain.fuse(row), own.fuse(row)
-        chain.advance(sample)
-        own.advance(alone)
-        rows.append((alone.readings[0], sample.readings[1], sample.readings[2], sample.progress))
-    return dict(zip(READINGS, np.array(rows).T, strict=True))
+    return score.curves(torch.cat(hops).view(3, count).double().cpu().numpy().T)
 
 
 @dataclass(frozen=True)
@@ -93,6 +79,10 @@ class Scored:
     label: NDArray[np.float64]
     truth: NDArray[np.float64]
     done: NDArray[np.bool_]
+
+    def judged(self, reading: str) -> score.JudgedEpisode:
+        """Put one curve beside the truth."""
+        return score.JudgedEpisode(self.progress[reading], self.truth, self.done, self.expert)
 
 
 def score_store(
@@ -127,35 +117,16 @@ def score_store(
 
 def figures(scored: Sequence[Scored], reading: str = "fused") -> dict[str, float]:
     """The trainer's figures over some episodes."""
-    experts = [s for s in scored if s.expert]
-    others = [s for s in scored if not s.expert]
-    counts = [metrics.regressions_seen(s.progress[reading], s.truth) for s in scored]
-    total = sum(count.total for count in counts)
-    return {
-        "voc": metrics.nan_mean([metrics.voc(s.progress[reading]) for s in experts]),
-        "rank_imperfect": metrics.nan_mean(
-            [metrics.spearman(s.progress[reading], s.truth) for s in others]
-        ),
-        "rmse": metrics.nan_mean([metrics.rmse(s.progress[reading], s.truth) for s in scored]),
-        "regressions_seen": sum(count.seen for count in counts) / total if total else float("nan"),
-        "regressions": float(total),
-        "episodes": float(len(scored)),
-    }
+    return score.figures([one.judged(reading) for one in scored])
 
 
 def choose_threshold(scored: Sequence[Scored]) -> float:
-    """Success threshold of the unadapted model: best balanced accuracy of the success rule over episodes."""
-    peaks = [held_level(s.progress["fused"]) for s in scored]
-    done = np.array([bool(s.done.any()) for s in scored])
-    candidates = np.linspace(0.6, 0.98, 77)
+    """Success threshold of the unadapted model: most right calls of the success rule, less twice the false ones.
+
+    A false success ends an episode and teaches the wrong thing; a missed one costs time.
+    """
     if not scored:
-        return 0.9
-    scores = []
-    for threshold in candidates:
-        fired = np.array(peaks) >= threshold
-        caught = float(fired[done].mean()) if done.any() else 1.0
-        false = float(fired[~done].mean()) if (~done).any() else 0.0
-        scores.append(
-            caught - 2.0 * false
-        )  # a false success ends an episode and teaches the wrong thing
-    return float(candidates[int(np.argmax(scores))])
+        return _FALLBACK_THRESHOLD
+    judged = [one.judged("fused") for one in scored]
+    table = {float(t): score.success_figures(judged, float(t)) for t in _THRESHOLDS}
+    return max(table, key=lambda t: table[t]["right"] - 2.0 * table[t]["false"])

@@ -17,6 +17,7 @@ from dopamine_core.config import check, setting
 from dopamine_core.reward.nano.model import HopHead
 from dopamine_core.reward.nano.one_demonstration import (
     DemonstrationQueries,
+    Jitter,
     Moments,
     Queries,
     RehearsalQueries,
@@ -36,7 +37,22 @@ class TuningConfig:
         low=8,
         high=4096,
     )
-    copies: int = setting(4, doc="Jittered copies of the demonstration.", low=1, high=64)
+    copies: int = setting(8, doc="Jittered copies of the demonstration.", low=1, high=64)
+    light: float = setting(
+        0.15, doc="Spread of their gain, gamma and contrast.", low=0.0, high=1.0
+    )
+    tint: float = setting(0.1, doc="Spread of their colour matrix.", low=0.0, high=1.0)
+    move: float = setting(
+        0.06, doc="Largest shift of their pictures, as a share of the width.", low=0.0, high=0.25
+    )
+    zoom: float = setting(0.06, doc="Spread of their scale.", low=0.0, high=0.5)
+    turn: float = setting(0.05, doc="Spread of their rotation.", unit="rad", low=0.0, high=0.5)
+    base_share: float = setting(
+        0.4,
+        doc="Share of the base model's weights in the result (WiSE-FT, arXiv 2109.01903).",
+        low=0.0,
+        high=1.0,
+    )
     learning_rate: float = setting(7e-4, doc="Peak rate.", low=1e-6, high=0.1)
     weight_decay: float = setting(0.01, doc="AdamW weight decay.", low=0.0, high=1.0)
     phi_weight: float = setting(0.5, doc="Weight of the error of phi.", low=0.0, high=100.0)
@@ -66,6 +82,11 @@ class TuningConfig:
     def __post_init__(self) -> None:
         check(self)
 
+    @property
+    def jitter(self) -> Jitter:
+        """How the copies differ from the demonstration: as another scene or cell would."""
+        return Jitter(self.light, self.tint, self.move, self.zoom, self.turn)
+
 
 @dataclass
 class Tuned:
@@ -93,6 +114,7 @@ class HeadTuner:
     def __init__(self, head: HopHead, table: Moments, config: TuningConfig, seed: int) -> None:
         self.head, self._config = head, config
         self._average = copy.deepcopy(head).eval()
+        self._base = copy.deepcopy(self._average)
         seen = table.seen
         self._maps, self._features = torch.from_numpy(seen.maps), torch.from_numpy(seen.features)
         self._present = torch.from_numpy(seen.present)
@@ -137,12 +159,13 @@ class HeadTuner:
             late = time.monotonic() >= deadline_s
             if step % config.check_every and step < config.steps and not late:
                 continue
-            errors = [self._error(self._average, part) for part in judged]
+            candidate = self._candidate()
+            errors = [self._error(candidate, part) for part in judged]
             tuned.curve.append((step, loss, errors[0]))
             watch(step / config.steps, loss, errors[0])
             if _worth(errors) < best:
                 best, stale = _worth(errors), 0
-                tuned.head = copy.deepcopy(self._average)
+                tuned.head = candidate
                 tuned.error_after, tuned.rehearsal_after = errors
             else:
                 stale += 1
@@ -150,6 +173,14 @@ class HeadTuner:
                 tuned.stopped_by = "time" if late else "held-out error"
                 break
         return tuned
+
+    @torch.no_grad()
+    def _candidate(self) -> HopHead:
+        """What was learned, with a share of what was there: other scenes need that."""
+        head = copy.deepcopy(self._average)
+        ours, base = list(head.parameters()), list(self._base.parameters())
+        torch._foreach_lerp_(ours, base, self._config.base_share)
+        return head
 
     def _step(self, parts: list[Queries], step: int) -> float:
         config = self._config

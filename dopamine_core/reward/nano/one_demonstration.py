@@ -1,6 +1,6 @@
 """One demonstration comes in; encoded moments with labels, and the questions to learn from, go out.
 
-Every frame is encoded once as it came and a few times under another light and a slightly moved camera. A hop's four
+Every frame is encoded once as it came and a few times under other light, colours and camera poses. A hop's four
 roles are taken from different copies, so that the head learns what changed in the scene and not what changed in the
 light. Failures that one demonstration can show: it runs backwards (AFTER is an earlier moment), nothing happens (zero
 hops), and the moments just before completion are asked against the goal.
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from dopamine_core.episodes.demonstration import Demonstration
 from dopamine_core.errors import DemonstrationError
@@ -28,10 +29,22 @@ _STILL_SHARE = 0.35  # of a usual step: closer to the last picture counts as arr
 _LEAST_GAP = 3  # frames between the last keyframe and arrival
 _ORDERED = 0.9  # rank correlation with time from which the base model's reading counts ...
 _ENDED = 0.8  # ... and how far it must see the demonstration come
-_MOVE_PX = 1  # largest displacement of a jittered picture
-_LIGHT = 0.08  # spread of gain, gamma and contrast of a jittered picture, as logarithms
 
 Indices = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Jitter:
+    """How much a copy of the demonstration differs from it, alike for all its frames."""
+
+    light: float  # spread of gain, gamma and contrast, as logarithms
+    tint: float  # spread of the colour matrix
+    move: float  # largest shift, as a share of the picture's width
+    zoom: float  # spread of the scale, as a logarithm
+    turn: float  # spread of the rotation, rad
+
+
+SAME_CELL = Jitter(light=0.1, tint=0.05, move=0.03, zoom=0.03, turn=0.03)
 
 
 @dataclass(frozen=True)
@@ -94,10 +107,10 @@ def progress_of(demonstration: Demonstration, pixels: NDArray[np.uint8]) -> NDAr
     marks = checked_keyframes(demonstration.keyframes, count)
     distance = _distance(pixels, pixels[-1:])
     usual = float(np.median(_distance(pixels[1:], pixels[:-1])))
-    if distance[0] < max(_SAME_LEVELS, 2.0 * usual if count > 2 * MIN_FRAMES else 0.0):
+    near = distance < max(_SAME_LEVELS, _STILL_SHARE * usual)
+    if near[0]:
         got = f"goal and start alike to {distance[0]:.1f} grey levels"
         raise _unusable(demonstration, "a goal that looks different from the start", got)
-    near = distance < max(_SAME_LEVELS, _STILL_SHARE * usual)
     away = np.flatnonzero(~near)
     arrived = int(away[-1]) + 1 if len(away) else 0
     kept = [0, *(mark for mark in marks[1:] if mark <= arrived - _LEAST_GAP), arrived]
@@ -152,6 +165,7 @@ def encode_copies(
     model: NanoHopModel,
     pixels: NDArray[np.uint8],
     copies: int,
+    how: Jitter,
     rng: np.random.Generator,
     watch: Callable[[float], None],
 ) -> Encodings:
@@ -159,11 +173,12 @@ def encode_copies(
 
     :param pixels: (T, V, h, w, 3) uint8.
     :param copies: jittered copies beside the original.
+    :param how: how much they differ.
     :param watch: called with the share that is done; may raise to end it.
     """
     rows = []
     for copy in range(copies + 1):
-        shown = pixels if copy == 0 else jitter(pixels, rng)
+        shown = pixels if copy == 0 else jitter(pixels, how, rng)
         rows += [model.encode_pixels(frame) for frame in shown]
         watch((copy + 1) / (copies + 1))
     return Encodings(
@@ -173,28 +188,53 @@ def encode_copies(
     )
 
 
-def jitter(pixels: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Change light and aim of both cameras, alike for all frames of a copy.
+def jitter(
+    pixels: NDArray[np.uint8], how: Jitter, rng: np.random.Generator
+) -> NDArray[np.uint8]:
+    """Change light, colours and pose of both cameras, alike for all frames of a copy.
 
     :param pixels: (T, V, h, w, 3) uint8.
     """
     shown = []
     for view in range(pixels.shape[1]):
         x = pixels[:, view].astype(np.float32) / 255.0
-        gain = np.exp(rng.normal(0.0, _LIGHT) + rng.normal(0.0, _LIGHT / 3, 3)).astype(np.float32)
-        x = np.clip(x, 1e-3, 1.0) ** np.float32(np.exp(rng.normal(0.0, _LIGHT))) * gain
-        x = (x - x.mean()) * np.float32(np.exp(rng.normal(0.0, _LIGHT))) + x.mean()
+        mixed = np.eye(3) + rng.normal(0.0, how.tint, (3, 3))
+        x = np.clip(x @ mixed.T.astype(np.float32), 1e-3, 1.0)
+        x = x ** np.float32(np.exp(rng.normal(0.0, how.light)))
+        x = x * np.float32(np.exp(rng.normal(0.0, how.light)))
+        x = (x - x.mean()) * np.float32(np.exp(rng.normal(0.0, how.light))) + x.mean()
         x = x + rng.normal(0.0, 0.008, x.shape).astype(np.float32)
-        shown.append(_moved(np.clip(x * 255.0, 0, 255).astype(np.uint8), rng))
+        shown.append(_moved(np.clip(x * 255.0, 0, 255).astype(np.uint8), how, rng))
     return np.stack(shown, axis=1)
 
 
-def _moved(frames: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Shift (T, h, w, 3) by whole pixels; the border repeats."""
-    down, right = rng.integers(0, 2 * _MOVE_PX + 1, 2)
-    m = _MOVE_PX
-    padded = np.pad(frames, ((0, 0), (m, m), (m, m), (0, 0)), mode="edge")
-    return padded[:, down : down + frames.shape[1], right : right + frames.shape[2]]
+def _moved(
+    frames: NDArray[np.uint8], how: Jitter, rng: np.random.Generator
+) -> NDArray[np.uint8]:
+    """Shift, zoom and turn (T, h, w, 3) about the middle; the border repeats."""
+    height, width = frames.shape[1:3]
+    shift = rng.uniform(-how.move, how.move, 2) * width
+    scale, angle = np.exp(rng.normal(0.0, how.zoom)), rng.normal(0.0, how.turn)
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) * scale
+    middle = np.array([width, height]) / 2.0
+    offset = middle + shift - turn @ middle
+    # Pixel (x, y) of the result is taken from turn @ (x, y) + offset of a picture with a repeated border.
+    rim = width // 4
+    coefficients = np.column_stack([turn, offset + rim]).ravel().tolist()
+    padded = np.pad(frames, ((0, 0), (rim, rim), (rim, rim), (0, 0)), mode="edge")
+    return np.stack(
+        [
+            np.asarray(
+                Image.fromarray(frame).transform(
+                    (width, height),
+                    Image.Transform.AFFINE,
+                    coefficients,
+                    Image.Resampling.BILINEAR,
+                )
+            )
+            for frame in padded
+        ]
+    )
 
 
 class DemonstrationQueries:

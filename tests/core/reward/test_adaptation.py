@@ -16,7 +16,13 @@ from dopamine_core.reward.adaptation import AdaptationReport, adapt
 from dopamine_core.reward.models.nano import NanoHopModel
 from dopamine_core.reward.nano.calibration import PerturbedRun, calibrate
 from dopamine_core.reward.nano.head_tuning import TuningConfig
-from dopamine_core.reward.nano.one_demonstration import jitter, pixels_of, progress_of
+from dopamine_core.reward.nano.one_demonstration import (
+    SAME_CELL,
+    Jitter,
+    jitter,
+    pixels_of,
+    progress_of,
+)
 from dopamine_core.reward.reference_images import load_references
 from dopamine_core.reward.registry import load_reward_model
 from tests.core.reward.tiny_nano import FRAMES, drawn_demonstration, drawn_pair
@@ -189,9 +195,22 @@ def test_still_frames_at_the_end_are_the_goal(tiny_nano: Path) -> None:
 
 def test_jitter_keeps_shape_and_changes_light(tiny_nano: Path) -> None:
     pixels = pixels_of(NanoHopModel(tiny_nano), drawn_demonstration())
-    changed = jitter(pixels, np.random.default_rng(0))
+    changed = jitter(pixels, SAME_CELL, np.random.default_rng(0))
     assert changed.shape == pixels.shape and changed.dtype == np.uint8
     assert 1.0 < np.abs(changed.astype(float) - pixels).mean() < 100.0
+
+
+def test_jitter_moves_a_picture_by_its_share_of_the_width() -> None:
+    pixels = np.zeros((1, 1, 96, 128, 3), np.uint8)
+    pixels[:, :, 40:56, 56:72] = 200  # a square in the middle
+    still = jitter(pixels, Jitter(0.0, 0.0, 0.0, 0.0, 0.0), np.random.default_rng(1))
+    assert np.abs(still.astype(float) - pixels).mean() < 2.5  # sensor noise alone
+    shifts = []
+    for seed in range(20):
+        moved = jitter(pixels, Jitter(0.0, 0.0, 0.1, 0.0, 0.0), np.random.default_rng(seed))
+        rows, columns = np.nonzero(moved[0, 0, :, :, 0] > 100)
+        shifts.append((columns.mean() - 63.5, rows.mean() - 47.5))
+    assert np.abs(shifts).max() == pytest.approx(12.8, abs=2.0)
 
 
 @pytest.mark.parametrize(

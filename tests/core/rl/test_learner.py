@@ -82,6 +82,22 @@ def test_counts_tell_what_was_dropped_and_clipped() -> None:
     assert counts.online_transitions == 18
 
 
+@pytest.mark.parametrize(("clipped", "said"), [(1, False), (6, True)])
+def test_actions_beyond_the_policys_range_are_told_when_they_are_many(
+    clipped: int, said: bool
+) -> None:
+    learner = small_learner()
+    learner.set_demonstrations(demonstrations(2))
+    episode = practice()[0]
+    actions = episode.actions.copy()
+    actions[2 : 2 + clipped] = 2.0
+    learner.add_practice(dataclasses.replace(episode, actions=actions))
+    learner.update_online()
+    health = learner.health()
+    assert health is not None
+    assert any("exceed the policy's range" in text for text in health.warnings) == said
+
+
 def test_online_updates_use_the_online_weights(offline: Learner) -> None:
     assert offline.agent is not None
     offline.agent.begin_phase(online=True)

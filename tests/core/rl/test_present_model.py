@@ -88,6 +88,21 @@ def test_stale_and_unlabelled_episodes_are_relabelled_as_a_whole(
     assert model.references[0].goals == (episode(NEW).pairs[-1],) * 2
 
 
+@pytest.mark.parametrize("status", [Status.NO_TASK, Status.MODEL_ERROR])
+def test_what_no_model_looked_at_is_relabelled(tmp_path: Path, status: Status) -> None:
+    """The first demonstration is driven before there is a goal; its answers name the model that was loaded."""
+    knows = present(tmp_path, Answers(NEW))
+    knows.heard = NEW
+    mute = episode(NEW)
+    answers = [
+        dataclasses.replace(p, reading=Reading(status), potential=float("nan"))
+        for p in mute.potentials
+        if p
+    ]
+    mute = dataclasses.replace(mute, potentials=tuple(answers))
+    assert [p.potential for p in knows.bring_up_to_date([mute])[0].potentials if p] == [0.5] * 3
+
+
 def test_before_any_model_is_heard_the_newest_episode_tells(tmp_path: Path) -> None:
     late = episode(NEW)
     late = dataclasses.replace(late, info=dataclasses.replace(late.info, start_ns=10**18))
