@@ -13,18 +13,25 @@ def markdown(results: dict[str, Any]) -> str:
         lines += rows(task, result["readings"])
     lines += ["", "## One-shot adaptation", "", *head("task")]
     for task, result in results["adaptation"].items():
-        for when in ("before", "after"):
-            kept = {k: v for k, v in result[when]["readings"].items() if k in ("fused", "pixel_l2")}
-            lines += rows(f"{task} {when}", kept)
+        for place, when in _cases():
+            found = result[place][when]["readings"]
+            shown = ("fused", "pixel_l2") if when == "before" else ("fused",)
+            lines += rows(f"{task}, {place}, {when}", {name: found[name] for name in shown})
     lines += ["", "## Success: threshold and readings in a row", "", *success_head()]
     for task, result in results["tasks"].items():
         lines += success_rows(task, result["success"])
     for task, result in results["adaptation"].items():
-        lines += success_rows(f"{task} adapted", result["after"]["success"])
+        for place, when in _cases():
+            lines += success_rows(f"{task}, {place}, {when}", result[place][when]["success"])
     for when in ("before", "after") if results["success"] else ():
         for kind in ("unshifted", "shifted", "near_miss"):
             lines += success_rows(f"insert_peg {kind} {when}", results["success"][when][kind])
     return "\n".join(lines)
+
+
+def _cases() -> list[tuple[str, str]]:
+    """Where and when adaptation is measured."""
+    return [(place, when) for place in ("same cell", "other cells") for when in ("before", "after")]
 
 
 def head(first: str) -> list[str]:
