@@ -82,7 +82,9 @@ def curves(hops: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
     return dict(zip(READINGS, rows.T, strict=True))
 
 
-def success_index(progress: ArrayLike, threshold: float, consecutive: int = CONSECUTIVE) -> int | None:
+def success_index(
+    progress: ArrayLike, threshold: float, consecutive: int = CONSECUTIVE
+) -> int | None:
     """Decision at which the success rule fires; None when it never does.
 
     :param progress: (T,); NaN breaks the row.

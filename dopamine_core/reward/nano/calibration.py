@@ -52,7 +52,9 @@ def perturbed_runs(ask: AskHops, label: NDArray[np.float64], copies: int) -> lis
     for copy in range(copies):
         for pace in PACES:
             times = np.unique(np.append(np.arange(0, frames, pace), frames - 1))
-            times = np.append(times, [frames - 1] * (CONSECUTIVE - 1))  # the end is seen often enough
+            times = np.append(
+                times, [frames - 1] * (CONSECUTIVE - 1)
+            )  # the end is seen often enough
             hops = ask(copy, (copy + 1) % copies, times)
             arrived = int(np.searchsorted(times, int(np.argmax(label >= 1.0)) - _UNDECIDED))
             runs.append(PerturbedRun(curves(hops)["fused"], arrived))

@@ -188,9 +188,7 @@ def encode_copies(
     )
 
 
-def jitter(
-    pixels: NDArray[np.uint8], how: Jitter, rng: np.random.Generator
-) -> NDArray[np.uint8]:
+def jitter(pixels: NDArray[np.uint8], how: Jitter, rng: np.random.Generator) -> NDArray[np.uint8]:
     """Change light, colours and pose of both cameras, alike for all frames of a copy.
 
     :param pixels: (T, V, h, w, 3) uint8.
@@ -208,9 +206,7 @@ def jitter(
     return np.stack(shown, axis=1)
 
 
-def _moved(
-    frames: NDArray[np.uint8], how: Jitter, rng: np.random.Generator
-) -> NDArray[np.uint8]:
+def _moved(frames: NDArray[np.uint8], how: Jitter, rng: np.random.Generator) -> NDArray[np.uint8]:
     """Shift, zoom and turn (T, h, w, 3) about the middle; the border repeats."""
     height, width = frames.shape[1:3]
     shift = rng.uniform(-how.move, how.move, 2) * width
