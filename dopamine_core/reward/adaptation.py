@@ -192,7 +192,6 @@ class _Lesson:
     table: Moments
     same_cell: Encodings  # the demonstration as it came and as the same cell would show it later
     label: NDArray[np.float64]  # (T,) progress of the demonstration's frames
-    config: TuningConfig  # as this demonstration needs it
 
 
 def _prepare(
@@ -221,7 +220,7 @@ def _prepare(
     asker = _Asker(load_head(read_folder(base.folder)), encoded, len(keyed))
     read = curves(asker.hops(0, 0, np.arange(len(keyed))))["fused"]
     label = with_margin(blended(keyed, read, config.prior_share), config.completion_margin)
-    return _Lesson(joined(encoded, label, rehearsal), same_cell, label, config.for_order(voc(read)))
+    return _Lesson(joined(encoded, label, rehearsal), same_cell, label)
 
 
 def _tune(job: _Job, base: NanoHopModel, lesson: _Lesson, rehearsal: Rehearsal) -> Tuned:
@@ -240,7 +239,7 @@ def _tune(job: _Job, base: NanoHopModel, lesson: _Lesson, rehearsal: Rehearsal) 
         DemonstrationQueries(lesson.table, frames, judged).every(),
         kept.draw(_JUDGED_REHEARSAL, rng),
     )
-    tuner = HeadTuner(load_head(read_folder(base.folder)), lesson.table, lesson.config, job.seed)
+    tuner = HeadTuner(load_head(read_folder(base.folder)), lesson.table, job.config, job.seed)
     deadline_s = job.began_s + _TUNING_SHARE * job.time_budget_s
     return tuner.run(
         lessons,

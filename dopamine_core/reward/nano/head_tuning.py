@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -47,19 +47,9 @@ class TuningConfig:
     turn: float = setting(0.05, doc="Spread of their rotation.", unit="rad", low=0.0, high=0.5)
     base_share: float = setting(
         0.4,
-        doc="Share of the base model's weights in the result (WiSE-FT, arXiv 2109.01903), "
-        "for a kind of task that it knows.",
+        doc="Share of the base model's weights in the result (WiSE-FT, arXiv 2109.01903).",
         low=0.0,
         high=1.0,
-    )
-    known_order: float = setting(
-        0.98,
-        doc="Rank correlation with time from which the base model knows the kind of task.",
-        low=-1.0,
-        high=1.0,
-    )
-    foreign_steps: int = setting(
-        700, doc="Most optimiser steps for a kind of task it does not know.", low=1, high=100_000
     )
     learning_rate: float = setting(7e-4, doc="Peak rate.", low=1e-6, high=0.1)
     weight_decay: float = setting(0.01, doc="AdamW weight decay.", low=0.0, high=1.0)
@@ -94,15 +84,6 @@ class TuningConfig:
     def jitter(self) -> Jitter:
         """How the copies differ from the demonstration: as another scene or cell would."""
         return Jitter(self.light, self.tint, self.move, self.zoom, self.turn)
-
-    def for_order(self, order: float) -> TuningConfig:
-        """Settings for a demonstration that the base model reads with this rank correlation (NaN: not at all).
-
-        What the base model knows needs a nudge; what it does not know needs its weights out of the way.
-        """
-        if order >= self.known_order:
-            return self
-        return replace(self, base_share=0.0, steps=self.foreign_steps)
 
 
 @dataclass
