@@ -1,7 +1,7 @@
-"""Decoded bag messages come in, the core's values go out.
+"""Messages come in, the core's values go out: the one reading of ``dopamine_msgs``' fields, for topics and bags.
 
-A bag is read without ROS: ``mcap_ros2`` makes plain objects out of the schema in the file, whose
-fields are named as in ``dopamine_msgs``.
+A bag is read without ROS: ``mcap_ros2`` makes plain objects out of the schema in the file, whose fields are named as
+those of rclpy's messages.
 """
 
 from __future__ import annotations
@@ -90,12 +90,12 @@ def command(message: Any) -> CommandRecord:
         stamp_ns=ns(message.header.stamp),
         source=CommandSource(message.source),
         decision_stamp_ns=ns(message.decision_stamp),
-        proposed=np.asarray(message.proposed, np.float64),
-        executed=np.asarray(message.executed, np.float64),
+        proposed=np.array(message.proposed, np.float64),
+        executed=np.array(message.executed, np.float64),
         gripper_proposed=message.gripper_proposed,
         gripper_executed=message.gripper_executed,
         joint_names=tuple(message.joint_names),
-        joint_positions=np.asarray(message.joint_positions, np.float64),
+        joint_positions=np.array(message.joint_positions, np.float64),
         reasons=LimitReason(message.limit_reasons),
         text=message.text,
         reset_state=ResetState(message.reset_state),
@@ -105,11 +105,11 @@ def command(message: Any) -> CommandRecord:
 
 def joints(message: Any) -> JointSample:
     """Joint sample; without velocities where the driver gives none."""
-    velocity = np.asarray(message.velocity, np.float64)
+    velocity = np.array(message.velocity, np.float64)
     return JointSample(
         stamp_ns=ns(message.header.stamp),
         names=tuple(message.name),
-        position=np.asarray(message.position, np.float64),
+        position=np.array(message.position, np.float64),
         velocity=velocity if velocity.size else None,
     )
 

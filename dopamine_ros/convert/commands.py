@@ -15,13 +15,11 @@ from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from dopamine_core.control.command_core import TrajectoryPoint
 from dopamine_core.control.reset_motion import ResetTarget
+from dopamine_core.episodes import decode
 from dopamine_core.types import (
     CommandRecord,
-    CommandSource,
     JointSample,
-    LimitReason,
     PolicyAction,
-    ResetState,
 )
 from dopamine_ros.convert.stamps import duration_from_ns, from_ns, to_ns
 
@@ -52,21 +50,7 @@ def command_from_msg(message: CommandMsg) -> CommandRecord:
 
     :raises ValueError: when a code is not one of ``dopamine_msgs/Command``.
     """
-    return CommandRecord(
-        stamp_ns=to_ns(message.header.stamp),
-        source=CommandSource(message.source),
-        decision_stamp_ns=to_ns(message.decision_stamp),
-        proposed=np.array(message.proposed, dtype=np.float64),
-        executed=np.array(message.executed, dtype=np.float64),
-        gripper_proposed=message.gripper_proposed,
-        gripper_executed=message.gripper_executed,
-        joint_names=tuple(message.joint_names),
-        joint_positions=np.array(message.joint_positions, dtype=np.float64),
-        reasons=LimitReason(message.limit_reasons),
-        text=message.text,
-        reset_state=ResetState(message.reset_state),
-        reset_stamp_ns=to_ns(message.reset_stamp),
-    )
+    return decode.command(message)
 
 
 def policy_action_to_msg(action: PolicyAction, frame_id: str = "base_link") -> PolicyActionMsg:
@@ -99,13 +83,7 @@ def policy_action_from_msg(message: PolicyActionMsg) -> PolicyAction:
 
 def joint_sample_from_msg(message: JointState) -> JointSample:
     """Return the joint states of a message, unchecked; velocity is None when it is empty."""
-    velocity = np.array(message.velocity, dtype=np.float64) if len(message.velocity) else None
-    return JointSample(
-        stamp_ns=to_ns(message.header.stamp),
-        names=tuple(message.name),
-        position=np.array(message.position, dtype=np.float64),
-        velocity=velocity,
-    )
+    return decode.joints(message)
 
 
 def joint_sample_to_msg(sample: JointSample) -> JointState:

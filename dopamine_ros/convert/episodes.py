@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dopamine_msgs.msg import Episode as EpisodeMsg
 
-from dopamine_core.types import EpisodeInfo, EpisodeKind, EpisodeState, Outcome, OutcomeSource
-from dopamine_ros.convert.stamps import from_ns, to_ns
+from dopamine_core.episodes import decode
+from dopamine_core.types import EpisodeInfo
+from dopamine_ros.convert.stamps import from_ns
 
 
 def episode_to_msg(info: EpisodeInfo) -> EpisodeMsg:
@@ -36,19 +37,4 @@ def episode_from_msg(message: EpisodeMsg) -> EpisodeInfo:
 
     :raises ValueError: when a code is not one of ``dopamine_msgs/Episode``.
     """
-    return EpisodeInfo(
-        episode_id=message.episode_id,
-        state=EpisodeState(message.state),
-        kind=EpisodeKind(message.kind),
-        task=message.task,
-        stamp_ns=to_ns(message.header.stamp),
-        start_ns=to_ns(message.start_stamp),
-        end_ns=to_ns(message.end_stamp),
-        outcome=Outcome(message.outcome),
-        outcome_source=OutcomeSource(message.outcome_source),
-        success_ns=to_ns(message.success_stamp),
-        kept=message.kept,
-        takeovers=message.takeovers,
-        bag_path=message.bag_path,
-        text=message.text,
-    )
+    return decode.episode(message)

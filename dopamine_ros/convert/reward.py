@@ -10,11 +10,11 @@ from dopamine_msgs.msg import RewardModel as RewardModelMsg
 from dopamine_msgs.msg import RewardStatus as RewardStatusMsg
 from dopamine_msgs.msg import Success as SuccessMsg
 
+from dopamine_core.episodes import decode
 from dopamine_core.reward.shaping import RewardTerms
 from dopamine_core.reward.success import SuccessEvent
 from dopamine_core.types import (
     Decision,
-    DecisionOwner,
     FramePair,
     ModelId,
     Potential,
@@ -43,16 +43,7 @@ def decision_to_msg(decision: Decision) -> DecisionMsg:
 
 def decision_from_msg(message: DecisionMsg) -> Decision:
     """Return the decision of a message."""
-    return Decision(
-        stamp_ns=to_ns(message.header.stamp),
-        episode_id=message.episode_id,
-        index=message.index,
-        owner=DecisionOwner(message.owner),
-        front_stamp_ns=to_ns(message.front_stamp),
-        wrist_stamp_ns=to_ns(message.wrist_stamp),
-        joint_stamp_ns=to_ns(message.joint_stamp),
-        policy_version=message.policy_version,
-    )
+    return decode.decision(message)
 
 
 def model_to_msg(model: ModelId) -> RewardModelMsg:
@@ -93,25 +84,7 @@ def potential_to_msg(potential: Potential) -> PotentialMsg:
 
 def potential_from_msg(message: PotentialMsg) -> Potential:
     """Return the label-lane answer of a message; numbers carry float32 precision."""
-    reading = Reading(
-        status=Status(message.status.code),
-        text=message.status.text,
-        hop=_triple(message.hop),
-        reading=_triple(message.reading),
-        consistency=message.consistency,
-        progress=message.progress,
-        uncertainty=message.uncertainty,
-        inference_ns=to_ns(message.inference_time),
-    )
-    return Potential(
-        decision_stamp_ns=to_ns(message.header.stamp),
-        episode_id=message.episode_id,
-        index=message.index,
-        reading=reading,
-        potential=message.potential,
-        success=message.success,
-        model=model_from_msg(message.model),
-    )
+    return decode.potential(message)
 
 
 def progress_to_msg(
@@ -204,8 +177,3 @@ def success_from_msg(message: SuccessMsg) -> tuple[SuccessEvent, str]:
         to_ns(message.header.stamp), message.progress, message.threshold, message.consecutive
     )
     return event, message.episode_id
-
-
-def _triple(values: object) -> tuple[float, float, float]:
-    first, second, third = (float(value) for value in values)  # type: ignore[attr-defined]
-    return first, second, third

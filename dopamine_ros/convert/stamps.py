@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from builtin_interfaces.msg import Duration, Time
 
+from dopamine_core.episodes import decode
+
 _NS = 1_000_000_000
 
 
 def to_ns(time: Time | Duration) -> int:
     """Return nanoseconds of a time or duration message."""
-    return time.sec * _NS + time.nanosec
+    return decode.ns(time)
 
 
 def from_ns(stamp_ns: int) -> Time:
