@@ -1,4 +1,7 @@
-"""Camera process, reward node and listener as separate processes: what arrives, and how late.
+"""The whole graph with a process that sends camera images: what arrives at the reward node, and how late.
+
+Reward, demo, agent, command and learner node and a listener run as separate processes; a load at the learner's
+priority stands for learning.
 
 python -m benchmarks.stream_latency --seconds 60            # learner idle, then a load
 python -m benchmarks.stream_latency --source cell           # the rendered cell as cameras
@@ -26,6 +29,7 @@ from rclpy.node import Node
 from rclpy.serialization import deserialize_message
 
 from dopamine_cli.graph import Graph
+from dopamine_cli.nodes import demo_nodes
 from dopamine_core.reward.session import References
 from dopamine_core.types import Status
 from dopamine_ros import names, qos
@@ -112,9 +116,12 @@ def measure(source: str, seconds: float, load: bool, model: str, run_dir: Path) 
             graph.start("cameras", "dopamine_sim.cell_node", _parameters("cell_node.yaml"))
         else:
             graph.start("cameras", "benchmarks.stream_sender", [str(run_dir / "sent.json")])
-        arguments = _parameters("reward_node.yaml")
-        arguments += ["-p", f"model_path:={model}"] if model else []
-        graph.start("reward", "dopamine_reward_node.reward_node", arguments)
+        for node in demo_nodes(run_dir=run_dir, task="insert_peg", seed=0, speed=1.0):
+            if node.name in ("cell", "operator"):
+                continue
+            if node.name == "reward" and model:
+                node.parameters["model_path"] = model
+            graph.start(node.name, node.module, node.arguments())
         if load:
             graph.start("load", "benchmarks.stream_load", nice=10)
         graph.wait_ready()
