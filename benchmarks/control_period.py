@@ -32,7 +32,8 @@ from dopamine_msgs.msg import (
 from dopamine_msgs.srv import SetTask
 from rclpy.node import Node
 
-from dopamine_cli.graph import Graph
+from benchmarks.live_graph import cpu_s, spin
+from dopamine_cli.graph import Graph, NodeProcess
 from dopamine_core.control.kinematics import Kinematics
 from dopamine_core.reward.session import References
 from dopamine_core.rl.encoder import FrozenEncoder
@@ -153,9 +154,9 @@ def measure(
     """Run the graph once and return the figures."""
     with ExitStack() as stack:
         graph = stack.enter_context(Graph(run_dir))
-        _start_nodes(graph, model, ordinary)
+        processes = _start_nodes(graph, model, ordinary)
         if load:
-            graph.start("load", "benchmarks.stream_load", nice=10)
+            processes["load"] = graph.start("load", "benchmarks.stream_load", nice=10)
         graph.wait_ready()
         rclpy.init()
         stack.callback(rclpy.try_shutdown)
@@ -165,12 +166,13 @@ def measure(
         # The next graph's processes inherit what this thread has.
         stack.callback(os.sched_setscheduler, 0, os.SCHED_OTHER, os.sched_param(0))
         driver.begin(wandering_policy(model / "encoder.onnx"))
-        _spin(driver, graph, WARM_UP_S)
+        spin(driver, graph, WARM_UP_S)
         driver.clear()
-        cpu = {name: _cpu_s(graph, name) for name in graph.names}
-        _spin(driver, graph, seconds)
+        cpu = {name: cpu_s(process) for name, process in processes.items()}
+        spin(driver, graph, seconds)
         shares = {
-            name: round((_cpu_s(graph, name) - before) / seconds, 3) for name, before in cpu.items()
+            name: round((cpu_s(processes[name]) - before) / seconds, 3)
+            for name, before in cpu.items()
         }
         return _figures(driver, load) | {
             "ordinary_priority": ordinary,
@@ -178,7 +180,7 @@ def measure(
         }
 
 
-def _start_nodes(graph: Graph, model: Path, ordinary: bool) -> None:
+def _start_nodes(graph: Graph, model: Path, ordinary: bool) -> dict[str, NodeProcess]:
     def arguments(*files: str, **values: object) -> list[str]:
         parts = ["--ros-args"]
         for file in files:
@@ -189,26 +191,22 @@ def _start_nodes(graph: Graph, model: Path, ordinary: bool) -> None:
             parts += ["-p", f"{name}:={value}"]
         return parts
 
-    graph.start("cell", "dopamine_sim.cell_node", arguments("cell_node.yaml"))
-    graph.start(
-        "command", "dopamine_rl_node.command_node", arguments("command_node.yaml", "limits.yaml")
-    )
-    reward = arguments("reward_node.yaml", model_path=model)
-    graph.start("reward", "dopamine_reward_node.reward_node", reward)
-    agent = arguments("agent_node.yaml", encoder_path=model / "encoder.onnx")
-    graph.start("agent", "dopamine_rl_node.agent_node", agent)
-
-
-def _spin(driver: Driver, graph: Graph, seconds: float) -> None:
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        rclpy.spin_once(driver, timeout_sec=0.05)
-    graph.check()
-
-
-def _cpu_s(graph: Graph, name: str) -> float:
-    stat = Path(f"/proc/{graph._nodes[name].pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK")
+    modules = {
+        "cell": ("dopamine_sim.cell_node", arguments("cell_node.yaml")),
+        "command": (
+            "dopamine_rl_node.command_node",
+            arguments("command_node.yaml", "limits.yaml"),
+        ),
+        "reward": (
+            "dopamine_reward_node.reward_node",
+            arguments("reward_node.yaml", model_path=model),
+        ),
+        "agent": (
+            "dopamine_rl_node.agent_node",
+            arguments("agent_node.yaml", encoder_path=model / "encoder.onnx"),
+        ),
+    }
+    return {name: graph.start(name, *rest) for name, rest in modules.items()}
 
 
 def _figures(driver: Driver, load: bool) -> dict[str, Any]:

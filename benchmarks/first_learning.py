@@ -49,7 +49,9 @@ from dopamine_rl_node.present_model import references_of
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "first_learning.json"
-SEEDS = (1, 2, 3)  # reported; every setting was chosen on others (11 and above)
+# Reported. Numbers were chosen on other seeds (11 and above), but these are not untouched: seeds 1 and 2 had been run
+# with earlier settings, and early successes seen in seed 1 prompted three readings in a row (then checked elsewhere).
+SEEDS = (1, 2, 3)
 ADAPT_S = 120.0
 PACKAGES = ("torch", "d3rlpy", "mujoco", "onnxruntime", "pin", "numpy")
 GROUPS = {

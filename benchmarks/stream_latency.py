@@ -28,7 +28,8 @@ from dopamine_msgs.srv import SetTask
 from rclpy.node import Node
 from rclpy.serialization import deserialize_message
 
-from dopamine_cli.graph import Graph
+from benchmarks.live_graph import cpu_s, spin
+from dopamine_cli.graph import Graph, NodeProcess
 from dopamine_cli.nodes import demo_nodes
 from dopamine_core.reward.session import References
 from dopamine_core.types import Status
@@ -116,12 +117,13 @@ def measure(source: str, seconds: float, load: bool, model: str, run_dir: Path) 
             graph.start("cameras", "dopamine_sim.cell_node", _parameters("cell_node.yaml"))
         else:
             graph.start("cameras", "benchmarks.stream_sender", [str(run_dir / "sent.json")])
+        started: dict[str, NodeProcess] = {}
         for node in demo_nodes(run_dir=run_dir, task="insert_peg", seed=0, speed=1.0):
             if node.name in ("cell", "operator"):
                 continue
             if node.name == "reward" and model:
                 node.parameters["model_path"] = model
-            graph.start(node.name, node.module, node.arguments())
+            started[node.name] = graph.start(node.name, node.module, node.arguments())
         if load:
             graph.start("load", "benchmarks.stream_load", nice=10)
         graph.wait_ready()
@@ -130,13 +132,13 @@ def measure(source: str, seconds: float, load: bool, model: str, run_dir: Path) 
         listener = Listener()
         stack.callback(listener.destroy_node)
         listener.set_task()
-        _spin(listener, graph, 3.0)
+        spin(listener, graph, 3.0)
         listener.clear()
         undrawn = listener.undrawn()
         began = time.monotonic()
-        cpu = _cpu_s(graph, "reward")
-        _spin(listener, graph, seconds)
-        share = (_cpu_s(graph, "reward") - cpu) / (time.monotonic() - began)
+        cpu = cpu_s(started["reward"])
+        spin(listener, graph, seconds)
+        share = (cpu_s(started["reward"]) - cpu) / (time.monotonic() - began)
         undrawn = listener.undrawn() - undrawn
         graph.stop("cameras")
         sent = run_dir / "sent.json"
@@ -146,19 +148,6 @@ def measure(source: str, seconds: float, load: bool, model: str, run_dir: Path) 
 
 def _parameters(name: str) -> list[str]:
     return ["--ros-args", "--params-file", str(ROOT / "config" / name)]
-
-
-def _spin(listener: Listener, graph: Graph, seconds: float) -> None:
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        rclpy.spin_once(listener, timeout_sec=0.05)
-    graph.check()
-
-
-def _cpu_s(graph: Graph, name: str) -> float:
-    """User and system time of a node's process."""
-    stat = Path(f"/proc/{graph._nodes[name].pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _figures(

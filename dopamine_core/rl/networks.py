@@ -14,7 +14,7 @@ with contextlib.redirect_stderr(io.StringIO()):  # gym, which d3rlpy imports, an
     import d3rlpy  # noqa: F401
 
 from d3rlpy.models.encoders import EncoderFactory, register_encoder_factory
-from d3rlpy.models.torch.encoders import Encoder, EncoderWithAction
+from d3rlpy.models.torch.encoders import Encoder
 from d3rlpy.types import Shape
 from torch import nn
 
@@ -37,7 +37,7 @@ class LayerNormEncoder(Encoder):
 
 @dataclass
 class LayerNormEncoderFactory(EncoderFactory):
-    """d3rlpy's seam for the actor's encoder.
+    """d3rlpy's seam for the actor's encoder; critics are one :class:`StackedCritic`, which its builder does not know.
 
     :param hidden_units: sizes of the hidden layers.
     """
@@ -47,12 +47,6 @@ class LayerNormEncoderFactory(EncoderFactory):
     def create(self, observation_shape: Shape) -> Encoder:
         """Make an encoder of flat observations."""
         return LayerNormEncoder(int(observation_shape[0]), self.hidden_units)  # type: ignore[arg-type]
-
-    def create_with_action(
-        self, observation_shape: Shape, action_size: int, discrete_action: bool = False
-    ) -> EncoderWithAction:
-        """Critics are one :class:`StackedCritic`, which d3rlpy's builder does not know."""
-        raise NotImplementedError("critics are made by StackedCritic")
 
     @staticmethod
     def get_type() -> str:
