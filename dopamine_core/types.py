@@ -201,6 +201,7 @@ class Reading:
     consistency: float = float("nan")
     progress: float = float("nan")  # fused Phi* in [0, 1]; held when not OK
     uncertainty: float = float("nan")
+    success_probability: float = float("nan")  # in [0, 1]; NaN when the model gives none
     inference_ns: int = 0
 
     @property

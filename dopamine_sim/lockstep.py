@@ -148,7 +148,8 @@ class Lockstep:
         run.warm_up()
         labeller = None
         if model is not None and references is not None:
-            labeller = EpisodeLabeller(model, references, SuccessRule(model.success_threshold, consecutive))
+            rule = SuccessRule(model.success_threshold, consecutive, model.success_signal)
+            labeller = EpisodeLabeller(model, references, rule)
         limit = max_decisions or self.cell.task.info.max_decisions
         outcome, source, success_ns = run.until_end(actor(self.cell), labeller, limit)
         truth = self.cell.truth()

@@ -257,7 +257,7 @@ class LabelLane:
         references = self.references
         if references is None or not references.task.strip() or not references.goals:
             return None, (Status.NO_TASK, NO_TASK_TEXT)
-        rule = SuccessRule(self.threshold, self._success.consecutive)
+        rule = SuccessRule(self.threshold, self._success.consecutive, self.model.success_signal)
         try:
             return EpisodeLabeller(self.model, references, rule), (Status.OK, "")
         except DopamineError as error:

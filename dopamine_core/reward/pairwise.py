@@ -12,7 +12,14 @@ import numpy as np
 
 from dopamine_core.errors import ModelError
 from dopamine_core.reward.fusion import Chain, FusedSample, FusionConfig, step
-from dopamine_core.reward.session import Encoded, HopAnswer, HopModel, HopQuery, References
+from dopamine_core.reward.session import (
+    PROGRESS,
+    Encoded,
+    HopAnswer,
+    HopModel,
+    HopQuery,
+    References,
+)
 from dopamine_core.types import FramePair, ModelId, Reading, Status
 
 _CACHED_FRAMES = 64  # two lanes look at the same newest pairs; a few dozen bridge their distance
@@ -25,6 +32,8 @@ class PairwiseModel:
     :param hop_model: back end that answers hops.
     :param config: fusion settings.
     """
+
+    success_signal = PROGRESS
 
     def __init__(self, hop_model: HopModel, config: FusionConfig | None = None) -> None:
         self._hop_model = hop_model

@@ -1,48 +1,114 @@
-"""A name and a path come in, a reward model goes out; back ends are imported when asked for."""
+"""A name and a path come in, a reward model goes out; back ends are imported when asked for.
+
+A back end is one file of ``models/``, named like it. The file holds a frozen dataclass ``Config`` of declared
+settings, among them ``path``, and a function ``load(config, fusion)`` that returns a ``RewardModel``. Its packages
+may be missing: the error names the extra that brings them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import ast
+import importlib
+import pkgutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
 
-from dopamine_core.errors import UnknownNameError
+from dopamine_core.config import from_mapping, load_yaml
+from dopamine_core.errors import MissingPackageError, UnknownNameError
+from dopamine_core.reward import models
 from dopamine_core.reward.fusion import FusionConfig
-from dopamine_core.reward.pairwise import PairwiseModel
 from dopamine_core.reward.session import RewardModel
 
 Factory = Callable[[str, FusionConfig], RewardModel]
 
-
-def _nano(path: str, fusion: FusionConfig) -> RewardModel:
-    from dopamine_core.reward.models.nano import NanoHopModel  # onnxruntime only when needed
-
-    return PairwiseModel(NanoHopModel(path or None), fusion)
-
-
-_FACTORIES: dict[str, Factory] = {"nano": _nano}
+#: Which extra of this package brings a package that back ends import.
+EXTRAS = {
+    "accelerate": "grm",
+    "bitsandbytes": "quantised",
+    "httpx": "remote",
+    "onnxruntime": "nano",
+    "peft": "grm",
+    "safetensors": "grm",
+    "tokenizers": "grm",
+    "torch": "torch",
+    "transformers": "grm",
+}
+_added: dict[str, Factory] = {}
 
 
 def register_reward_model(name: str, factory: Factory) -> None:
-    """Add a back end under a name; the last one registered wins.
+    """Add a back end that is no file of ``models/``; the last one registered under a name wins.
 
-    :param factory: takes the weights path (empty: the shipped ones) and the fusion settings.
+    :param factory: takes the path (empty: the default weights) and the fusion settings.
     """
-    _FACTORIES[name] = factory
+    _added[name] = factory
 
 
 def known_reward_models() -> list[str]:
-    """List the registered names."""
-    return sorted(_FACTORIES)
+    """List the names; nothing is imported."""
+    return sorted({*_added, *_files()})
 
 
-def load_reward_model(name: str, path: str = "", fusion: FusionConfig | None = None) -> RewardModel:
+def describe_reward_models() -> dict[str, str]:
+    """Return the first sentence of each back end's file by name; nothing is imported."""
+    return {name: _first_sentence(path) for name, path in sorted(_files().items())}
+
+
+def load_reward_model(
+    name: str,
+    path: str = "",
+    fusion: FusionConfig | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> RewardModel:
     """Load a reward model by name.
 
     :param name: registered name, e.g. ``"nano"``.
-    :param path: weights or adaptation folder; empty takes the shipped weights.
+    :param path: weights, adaptation folder, hub id or address, as the back end says; or a ``.yaml`` file of the
+        back end's settings. Empty: its default.
     :param fusion: how readings are fused; the defaults when left out.
+    :param settings: further settings of the back end; they win over the file's.
     :raises UnknownNameError: when the name is not registered.
+    :raises MissingPackageError: when a package that the back end needs is not installed.
+    :raises ConfigError: when a setting is unknown or out of range.
     :raises ModelError: when the weights are missing or corrupt.
     """
-    if name not in _FACTORIES:
+    fusion = fusion or FusionConfig()
+    if name in _added:
+        return _added[name](path, fusion)
+    if name not in _files():
         raise UnknownNameError(kind="reward model", name=name, known=known_reward_models())
-    return _FACTORIES[name](path, fusion or FusionConfig())
+    try:
+        back_end = importlib.import_module(f"{models.__name__}.{name}")
+        return back_end.load(from_mapping(back_end.Config, _values(path, settings or {})), fusion)
+    except ModuleNotFoundError as error:
+        raise _missing(name, error) from error
+
+
+def _values(path: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    if path.endswith((".yaml", ".yml")):
+        return {**load_yaml(Path(path)), **settings}
+    return {**({"path": path} if path else {}), **settings}
+
+
+def _files() -> dict[str, Path]:
+    """Files of ``models/`` by back end name."""
+    found = [info.name for info in pkgutil.iter_modules(models.__path__) if not info.ispkg]
+    folder = Path(models.__path__[0])
+    return {name: folder / f"{name}.py" for name in found if not name.startswith("_")}
+
+
+def _first_sentence(path: Path) -> str:
+    doc = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    return doc.split("\n\n")[0].replace("\n", " ")
+
+
+def _missing(name: str, error: ModuleNotFoundError) -> MissingPackageError:
+    package = (error.name or "").split(".")[0]
+    extra = EXTRAS.get(package)
+    install = f"pip install 'robo_dopamine[{extra}]'" if extra else f"pip install {package}"
+    return MissingPackageError(
+        expected=f"the package {package!r}, which the reward model {name!r} needs",
+        got="no such package in this environment",
+        remedy=f"install it: {install}",
+    )

@@ -27,8 +27,9 @@ def relabel(
     :raises ModelError: when the references cannot be used.
     """
     rule = success or SuccessConfig()
+    threshold = rule.threshold or model.success_threshold
     labeller = EpisodeLabeller(
-        model, references, SuccessRule(rule.threshold or model.success_threshold, rule.consecutive)
+        model, references, SuccessRule(threshold, rule.consecutive, model.success_signal)
     )
     lost = "expected the decision's frames, got none; they are not in the recording"
     potentials = tuple(

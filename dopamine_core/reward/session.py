@@ -91,13 +91,22 @@ class RewardSession(Protocol):
         """Answer as ``observe`` would, but leave the chain where it is."""
 
 
+#: What of a reading the success threshold is compared with.
+PROGRESS, PROBABILITY = "progress", "probability"
+
+
 @runtime_checkable
 class RewardModel(Protocol):
-    """Makes sessions; shared by all lanes, swapped between episodes only."""
+    """Makes sessions; shared by all lanes, swapped between episodes only.
+
+    ``success_signal`` says what ``success_threshold`` was calibrated on: ``PROGRESS``, or ``PROBABILITY`` for a model
+    with a success head of its own (``Reading.success_probability``).
+    """
 
     model_id: ModelId
     fast: bool
     success_threshold: float
+    success_signal: str
 
     def open(self, references: References) -> RewardSession:
         """Open a session for one episode.

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from dopamine_core.config import check, setting
+from dopamine_core.reward.session import PROGRESS
 from dopamine_core.types import Reading
 
 #: Two let the embedded model call a peg inserted one decision early. Of 16 unshifted episodes in one cell, 5 ended too
@@ -21,7 +22,8 @@ class SuccessConfig:
 
     threshold: float = setting(
         0.0,
-        doc="Progress that counts as success; 0 takes the one calibrated with the model.",
+        doc="Progress, or the success probability of a model that gives one, that counts as success; "
+        "0 takes the one calibrated with the model.",
         low=0.0,
         high=1.0,
     )
@@ -49,13 +51,17 @@ class SuccessRule:
     One noisy reading does not end an episode; an invalid reading breaks the row, because nothing is
     known of that moment.
 
-    :param threshold: progress in (0, 1].
+    :param threshold: in (0, 1].
     :param consecutive: readings in a row, >= 1.
+    :param signal: what the threshold is compared with: ``PROGRESS`` or ``PROBABILITY``.
     """
 
-    def __init__(self, threshold: float, consecutive: int = CONSECUTIVE) -> None:
+    def __init__(
+        self, threshold: float, consecutive: int = CONSECUTIVE, signal: str = PROGRESS
+    ) -> None:
         self.threshold = threshold
         self.consecutive = consecutive
+        self._signal = signal
         self._row = 0
         self._event: SuccessEvent | None = None
 
@@ -71,7 +77,8 @@ class SuccessRule:
 
     def update(self, stamp_ns: int, reading: Reading) -> SuccessEvent | None:
         """Take the next reading; return the event only the first time."""
-        above = reading.ok and reading.progress >= self.threshold
+        value = reading.progress if self._signal == PROGRESS else reading.success_probability
+        above = reading.ok and value >= self.threshold
         self._row = self._row + 1 if above else 0
         if not self.holds or self._event is not None:
             return None

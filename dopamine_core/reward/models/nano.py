@@ -17,14 +17,35 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from dopamine_core.config import check, setting
 from dopamine_core.errors import ImageError, ModelError
 from dopamine_core.frames.codec import decode
+from dopamine_core.reward.fusion import FusionConfig
+from dopamine_core.reward.pairwise import PairwiseModel
 from dopamine_core.reward.session import HopAnswer, HopQuery
 from dopamine_core.types import CAMERAS, EncodedImage, FramePair, ModelId, Status
 
 SHIPPED = Path(__file__).parent / "nano_weights"
 FORMAT = 1
 _FILES = ("encoder.onnx", "head.onnx")
+
+
+@dataclass(frozen=True)
+class Config:
+    """Which weights."""
+
+    path: str = setting("", doc="Model folder; empty: the shipped weights.")
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+def load(config: Config, fusion: FusionConfig) -> PairwiseModel:
+    """Load the shipped or an adapted nano GRM.
+
+    :raises ModelError: when the weights are missing or corrupt.
+    """
+    return PairwiseModel(NanoHopModel(config.path or None), fusion)
 
 
 @dataclass(frozen=True)
