@@ -6,6 +6,7 @@ those of rclpy's messages.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -71,6 +72,7 @@ def potential(message: Any) -> Potential:
         consistency=message.consistency,
         progress=message.progress,
         uncertainty=message.uncertainty,
+        success_probability=getattr(message, "success_probability", math.nan),  # older bags
         inference_ns=ns(message.inference_time),
     )
     return Potential(

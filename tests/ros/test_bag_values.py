@@ -36,9 +36,14 @@ RECORD = CommandRecord(
     ResetState.DONE,
     3,
 )
+CLEAR_SUCCESS = dataclasses.replace(
+    potential(3, 0.5),
+    reading=dataclasses.replace(potential(3, 0.5).reading, success_probability=0.75),
+)
 VALUES = [
     (decision(3), reward.decision_to_msg, decode.decision),
     (potential(3, 0.5), reward.potential_to_msg, decode.potential),
+    (CLEAR_SUCCESS, reward.potential_to_msg, decode.potential),
     (RECORD, commands.command_to_msg, decode.command),
     (joints(2), commands.joint_sample_to_msg, decode.joints),
     (pair(2).front, images.encoded_to_msg, decode.image),

@@ -64,8 +64,11 @@ def decision(item: Decision) -> BagMessage:
     return _message(contents.DECISION, "dopamine_msgs", "Decision", fields, item.stamp_ns)
 
 
-def potential(item: Potential) -> BagMessage:
-    """A label-lane answer as it stands in a bag."""
+def potential(item: Potential, without: str = "") -> BagMessage:
+    """A label-lane answer as it stands in a bag.
+
+    :param without: name of a field that the recording's schema does not have yet.
+    """
     reading = item.reading
     fields = {
         "header": _header(item.decision_stamp_ns),
@@ -78,6 +81,7 @@ def potential(item: Potential) -> BagMessage:
         "progress": reading.progress,
         "potential": item.potential,
         "uncertainty": reading.uncertainty,
+        "success_probability": reading.success_probability,
         "success": item.success,
         "inference_time": _time(reading.inference_ns),
         "model": SimpleNamespace(
@@ -85,7 +89,12 @@ def potential(item: Potential) -> BagMessage:
         ),
     }
     stamp_ns = item.decision_stamp_ns
-    return _message(contents.POTENTIAL, "dopamine_msgs", "Potential", fields, stamp_ns)
+    fields.pop(without, None)
+    schema = _schema("Potential")
+    lines = [line for line in schema.splitlines() if not without or f" {without} " not in line]
+    return _message(
+        contents.POTENTIAL, "dopamine_msgs", "Potential", fields, stamp_ns, "\n".join(lines)
+    )
 
 
 def command(record: CommandRecord) -> BagMessage:
@@ -131,8 +140,10 @@ def episode(info: EpisodeInfo) -> BagMessage:
     return _message(contents.EPISODE, "dopamine_msgs", "Episode", fields, info.stamp_ns)
 
 
-def _message(topic: str, package: str, name: str, fields: dict[str, Any], ns: int) -> BagMessage:
-    type_name, schema = f"{package}/msg/{name}", _schema(name)
+def _message(
+    topic: str, package: str, name: str, fields: dict[str, Any], ns: int, schema: str = ""
+) -> BagMessage:
+    type_name, schema = f"{package}/msg/{name}", schema or _schema(name)
     data = _encoder(type_name, schema)(SimpleNamespace(**fields))
     return BagMessage(Channel(topic, type_name, schema), bytes(data), ns, ns)
 
