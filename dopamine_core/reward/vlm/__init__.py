@@ -1,0 +1,1 @@
+"""What the vision-language back ends share: checkpoints, images and token sequences."""
