@@ -1,0 +1,1 @@
+"""RoboReward: its prompt, its video input, and its answers."""
