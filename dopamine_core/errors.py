@@ -49,6 +49,10 @@ class ModelError(DopamineError):
     """A reward model's weights or answers cannot be used."""
 
 
+class WireError(DopamineError):
+    """A request or reply of a remote reward model is malformed or too large."""
+
+
 class DemonstrationError(DopamineError):
     """A demonstration is unusable for adaptation or training."""
 

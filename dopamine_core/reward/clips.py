@@ -93,6 +93,11 @@ class ClipRewardModel:
         self._window = window or WindowConfig()
 
     @property
+    def window(self) -> WindowConfig:
+        """Which frames make a clip."""
+        return self._window
+
+    @property
     def model_id(self) -> ModelId:
         """Which model answers."""
         return self.scorer.model_id
@@ -182,7 +187,7 @@ class ClipSession:
         return [self._reading(answer, spent_ns) for answer in answers]
 
     def _reading(self, answer: ClipAnswer, inference_ns: int) -> Reading:
-        fault = _fault(answer)
+        fault = fault_of(answer)
         if fault:
             return Reading(Status.INVALID_HOP, fault, progress=self._held, inference_ns=inference_ns)
         self._held = answer.progress
@@ -235,7 +240,7 @@ def _thinned(frames: list[Frame], limit: int) -> list[Frame]:
     return frames if len(frames) <= limit else [*frames[:-1:2], frames[-1]]
 
 
-def _fault(answer: ClipAnswer) -> str:
+def fault_of(answer: ClipAnswer) -> str:
     """Say why an answer carries no progress; empty when it does."""
     if answer.status is not Status.OK:
         return answer.text or f"the model answered {answer.status.name}"
