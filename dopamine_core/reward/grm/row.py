@@ -1,0 +1,168 @@
+"""Many token sequences that share beginnings are computed as one row of tokens, each beginning once.
+
+A piece of a sequence sees the spans it is told to see and its own earlier tokens, nothing else; positions are its own.
+So one pass through the model answers several queries at once, and a beginning that stays is kept for the next pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+_SPARE = 1024  # tokens that a buffer grows by
+
+
+@dataclass(eq=False)
+class Span:
+    """A stretch of computed tokens; moves when the row is packed."""
+
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A stretch of tokens to compute."""
+
+    embeddings: torch.Tensor  # (n, H)
+    positions: NDArray[np.int64]  # (3, n)
+    sees: tuple[Span, ...]  # all that comes before it in its sequence
+    tree: NDArray[np.bool_] | None = None  # (t, t): what its last t tokens see of each other
+    image: torch.Tensor | None = None  # (n,) bool, where deep features are added
+    deep: tuple[torch.Tensor, ...] = ()  # per layer: (image tokens, H)
+
+    def __len__(self) -> int:
+        return len(self.embeddings)
+
+
+class KeyValues:
+    """Keys and values of all layers, written in place; what a model's ``past_key_values`` is asked for."""
+
+    def __init__(self) -> None:
+        self.length = 0
+        self._layers: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
+
+    def get_seq_length(self, layer_idx: int = 0) -> int:
+        """Tokens held before the present pass."""
+        return self.length
+
+    def update(
+        self, keys: torch.Tensor, values: torch.Tensor, layer_idx: int, *_: Any, **__: Any
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Write a pass's keys and values, (1, heads, n, d) each; return all up to them."""
+        end = self.length + keys.shape[2]
+        held = self._layers.get(layer_idx)
+        if held is None or held[0].shape[2] < end:
+            held = self._grow(held, keys, values, end + _SPARE)
+            self._layers[layer_idx] = held
+        for buffer, new in zip(held, (keys, values), strict=True):
+            buffer[:, :, self.length : end] = new
+        return held[0][:, :, :end], held[1][:, :, :end]
+
+    def pack(self, kept: NDArray[np.int64]) -> None:
+        """Keep the tokens of these indices, in this order."""
+        for layer, held in self._layers.items():
+            index = torch.as_tensor(kept, device=held[0].device)
+            fresh = tuple(torch.empty_like(buffer) for buffer in held)
+            for new, old in zip(fresh, held, strict=True):
+                new[:, :, : len(kept)] = old.index_select(2, index)
+            self._layers[layer] = (fresh[0], fresh[1])
+        self.length = len(kept)
+
+    def _grow(
+        self,
+        held: tuple[torch.Tensor, torch.Tensor] | None,
+        keys: torch.Tensor,
+        values: torch.Tensor,
+        capacity: int,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        grown = []
+        for k, like in enumerate((keys, values)):
+            buffer = like.new_empty((*like.shape[:2], capacity, like.shape[3]))
+            if held is not None:
+                buffer[:, :, : self.length] = held[k][:, :, : self.length]
+            grown.append(buffer)
+        return grown[0], grown[1]
+
+
+@dataclass
+class Row:
+    """The row of one language model.
+
+    :param language_model: transformers' text model of a Qwen-VL.
+    """
+
+    language_model: Any
+    cache: KeyValues = field(default_factory=KeyValues)
+
+    @property
+    def length(self) -> int:
+        """Tokens held."""
+        return self.cache.length
+
+    def extend(self, pieces: Sequence[Piece]) -> tuple[list[torch.Tensor], list[Span]]:
+        """Compute pieces in one pass.
+
+        :returns: hidden states (n, H) of each piece after the last norm, and the spans they now hold.
+        """
+        embeddings = torch.cat([piece.embeddings for piece in pieces])[None]
+        device = embeddings.device
+        positions = np.concatenate([piece.positions for piece in pieces], axis=1)
+        bounds = np.cumsum([0, *map(len, pieces)]) + self.length
+        options: dict[str, Any] = {}
+        if any(piece.deep for piece in pieces):
+            options["visual_pos_masks"] = torch.cat([_image(piece) for piece in pieces])[None]
+            layers = zip(*(piece.deep for piece in pieces if piece.deep), strict=True)
+            options["deepstack_visual_embeds"] = [torch.cat(layer) for layer in layers]
+        made = self.language_model(
+            inputs_embeds=embeddings,
+            position_ids=torch.as_tensor(positions, device=device)[:, None],
+            attention_mask=self._mask(pieces, bounds).to(device)[None, None],
+            past_key_values=self.cache,
+            use_cache=True,
+            **options,
+        )
+        self.cache.length = int(bounds[-1])
+        hidden = made.last_hidden_state[0].split([len(piece) for piece in pieces])
+        spans = [Span(int(a), int(b)) for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
+        return list(hidden), spans
+
+    def cut(self, length: int) -> None:
+        """Forget everything from a token on."""
+        self.cache.length = min(length, self.cache.length)
+
+    def keep(self, spans: Sequence[Span]) -> None:
+        """Forget everything but these spans, which move together."""
+        ordered = sorted(spans, key=lambda span: span.start)
+        kept = [np.arange(span.start, span.end) for span in ordered]
+        self.cache.pack(np.concatenate(kept) if kept else np.zeros(0, np.int64))
+        start = 0
+        for span in ordered:
+            span.start, span.end = start, start + span.end - span.start
+            start = span.end
+
+    def _mask(self, pieces: Sequence[Piece], bounds: NDArray[np.int64]) -> torch.Tensor:
+        """(new, held + new): True where a token is seen."""
+        held = self.length
+        mask = np.zeros((int(bounds[-1]) - held, int(bounds[-1])), dtype=bool)
+        for piece, start, end in zip(pieces, bounds[:-1], bounds[1:], strict=True):
+            rows = mask[start - held : end - held]
+            for span in piece.sees:
+                rows[:, span.start : span.end] = True
+            own = np.tri(end - start, dtype=bool)
+            if piece.tree is not None:
+                size = len(piece.tree)
+                own[-size:, -size:] = piece.tree
+            rows[:, start:end] = own
+        return torch.from_numpy(mask)
+
+
+def _image(piece: Piece) -> torch.Tensor:
+    if piece.image is not None:
+        return piece.image
+    return torch.zeros(len(piece), dtype=torch.bool, device=piece.embeddings.device)
