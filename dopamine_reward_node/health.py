@@ -9,6 +9,7 @@ from dopamine_core.frames.intake import Intake
 from dopamine_core.reward.label_lane import NO_TASK_TEXT, LabelLane
 from dopamine_core.types import Status
 from dopamine_reward_node.intake_worker import IntakeWorker
+from dopamine_reward_node.model_loader import ModelLoader
 from dopamine_reward_node.outlet import RewardOutlet
 from dopamine_ros.diagnostics import ERROR, OK, WARN, Diagnostics
 
@@ -26,12 +27,15 @@ class Health:
         worker: IntakeWorker,
         lane: LabelLane,
         outlet: RewardOutlet,
+        loader: ModelLoader,
     ) -> None:
         self._diagnostics = diagnostics
         self._intake = intake
         self._worker = worker
         self._lane = lane
         self._outlet = outlet
+        self._loader = loader
+        self._refused = 0
 
     def tell(self, now_ns: int) -> None:
         """Set all states."""
@@ -39,7 +43,8 @@ class Health:
             self._tell_camera(report, now_ns)
         self._tell_pairs(now_ns)
         self._tell_model()
-        self._tell_lanes()
+        self._tell_labels()
+        self._tell_monitor()
 
     def complain(self, text: str) -> None:
         """Say that something unexpected happened in a worker."""
@@ -86,17 +91,43 @@ class Health:
             "adapted": model.adapted,
             "success_threshold": lane.threshold,
         }
+        guard = self._loader.present
+        if guard is not None:
+            values["inference_running_s"] = round(guard.running_s, 1)
+            if guard.overdue:
+                self._diagnostics.set("reward model", ERROR, guard.overdue, values)
+                return
         if lane.references is None:
             self._diagnostics.set("reward model", WARN, NO_TASK_TEXT, values)
             return
         values |= {"task": lane.references.task, "goals": len(lane.references.goals)}
         self._diagnostics.set("reward model", OK, "ready", values)
 
-    def _tell_lanes(self) -> None:
+    def _tell_labels(self) -> None:
+        lane, due = self._lane, self._lane.due
+        values = {
+            "due": due,
+            "answer_s": round(lane.answer_s, 3),
+            "held_mb": round(lane.held_mb, 1),
+            "refused_frames": lane.refused_frames,
+            "ignored_decisions": lane.ignored_decisions,
+        }
+        level, text = OK, "in step"
+        if due > 1:
+            text = f"{due} decisions wait for the model, about {due * lane.answer_s:.0f} s; they are answered late"
+        if lane.refused_frames > self._refused:
+            level = WARN
+            text = (
+                f"expected room for the frames of waiting decisions, got {lane.held_mb:.0f} MB full: "
+                f"{lane.refused_frames} are answered without; raise label.held_mb, or relabel the episodes"
+            )
+        self._refused = lane.refused_frames
+        self._diagnostics.set("labels", level, text, values)
+
+    def _tell_monitor(self) -> None:
         reading = self._outlet.last_progress
         values = {
             "backlog": self._lane.backlog,
-            "ignored_decisions": self._lane.ignored_decisions,
             "progress_age_ms": round(self._outlet.last_age_ms, 2),
         }
         if reading is not None and not reading.ok:

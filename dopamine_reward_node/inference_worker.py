@@ -1,4 +1,4 @@
-"""A thread of its own runs the reward model: decisions first, then the newest pair."""
+"""A thread of its own asks the reward model: decisions and the newest pair, turn and turn about."""
 
 from __future__ import annotations
 
@@ -29,10 +29,13 @@ class Outlet(Protocol):
 
 
 class InferenceWorker:
-    """Label lane before monitor lane; the monitor looks only at the newest pair.
+    """One step of the label lane, then one look of the monitor lane if something fresh is there.
+
+    With a model that takes seconds neither starves the other: the monitor looks at the newest pair of that moment, so
+    its reading is one inference old and no more, however many decisions wait.
 
     :param lane: label lane.
-    :param buffer: frame pairs by key.
+    :param buffer: asked for the newest pair.
     :param intake: asked why there are no pairs.
     :param outlet: where results go, called from the worker's thread.
     :param now_ns: the node's clock.
@@ -70,11 +73,16 @@ class InferenceWorker:
         """Start the thread."""
         self._thread.start()
 
-    def stop(self) -> None:
-        """Stop the thread and wait for it."""
+    def stop(self, release: Callable[[], None]) -> None:
+        """Stop the thread and wait for it.
+
+        :param release: lets the thread wait for the model no longer, so that stopping takes no inference.
+        """
         self._stopping = True
         self._wake.set()
-        self._thread.join(timeout=5.0)
+        release()
+        if self._thread.is_alive():
+            self._thread.join(timeout=5.0)
 
     def wake(self) -> None:
         """Say that there is something new."""
@@ -88,7 +96,8 @@ class InferenceWorker:
     def _run(self) -> None:
         while not self._stopping:
             try:
-                if self._label() or self._look():
+                labelled = self._label()
+                if self._look() or labelled:
                     continue
             except Exception as error:  # nothing that comes in may end the lanes
                 self._complain(f"inference: {type(error).__name__}: {error}")
@@ -96,15 +105,16 @@ class InferenceWorker:
             self._wake.clear()
 
     def _label(self) -> bool:
-        output = self._lane.step(self._now_ns(), self._buffer.get)
-        if output is None:
-            return False
-        self._restart |= output.opened
-        self._outlet.label(output)
-        return True
+        outputs = self._lane.step(self._now_ns())
+        for output in outputs:
+            self._restart |= output.opened
+            self._outlet.label(output)
+        return bool(outputs)
 
     def _look(self) -> bool:
-        if self._restart:
+        if self._stopping:
+            return False
+        if self._restart or self._lane.model is None:  # without one, why may change
             self._restart = False
             lane = self._lane
             why = lane.model_fault if lane.model is None else NO_TASK_TEXT

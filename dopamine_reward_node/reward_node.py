@@ -1,15 +1,15 @@
 """Images, decisions and episodes come in; frame pairs, progress, potentials and reward go out.
 
-Callbacks only store. One thread pairs and encodes frames, another runs the model: decisions first
-(label lane), then the newest pair (monitor lane).
+Callbacks only store. One thread pairs and encodes frames and gives them to the decisions that name them; another asks
+the model, decisions (label lane) and the newest pair (monitor lane) in turn; models load and compute in threads of
+their own.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-import time
-from threading import Thread, get_native_id
+from threading import Thread
 from typing import Any
 
 from dopamine_msgs.msg import Decision, Episode
@@ -25,8 +25,9 @@ from sensor_msgs.msg import CompressedImage, Image
 from dopamine_core.errors import DopamineError
 from dopamine_core.frames.buffer import FrameBuffer
 from dopamine_core.frames.intake import Intake, IntakeConfig
+from dopamine_core.reward.decision_queue import LabelLaneConfig
 from dopamine_core.reward.fusion import FusionConfig
-from dopamine_core.reward.label_lane import LabelLane, LabelLaneConfig
+from dopamine_core.reward.label_lane import LabelLane
 from dopamine_core.reward.registry import load_reward_model
 from dopamine_core.reward.shaping import ShapingConfig
 from dopamine_core.reward.success import SuccessConfig
@@ -34,6 +35,7 @@ from dopamine_core.types import EpisodeState, FramePair
 from dopamine_reward_node.health import Health
 from dopamine_reward_node.inference_worker import InferenceWorker
 from dopamine_reward_node.intake_worker import IntakeWorker
+from dopamine_reward_node.model_loader import ModelLoader
 from dopamine_reward_node.outlet import RewardOutlet
 from dopamine_reward_node.settings import RewardNodeConfig
 from dopamine_ros import names, qos
@@ -46,7 +48,7 @@ from dopamine_ros.priority import take_realtime
 from dopamine_ros.run import run_node
 from dopamine_ros.tolerance import tolerant
 
-_SETTLE_S = 3.0  # a close that was just heard still waits for late decisions
+_FIRST_MODEL_S = 3.0  # a model that loads quickly is there when the node says "ready"
 _SWITCH_INTERVAL_S = 0.001  # a waiting thread gets the interpreter after 1 ms instead of 5
 
 
@@ -58,57 +60,74 @@ class RewardNode(Node):
         self._config = declare(self, RewardNodeConfig)
         self._fusion = declare(self, FusionConfig, "fusion")
         shaping = declare(self, ShapingConfig, "shaping")
+        self._buffer = FrameBuffer(self._config.buffer_s)
         self._lane = LabelLane(
             declare(self, LabelLaneConfig, "label"),
             shaping,
             declare(self, SuccessConfig, "success"),
+            self._buffer.get,
         )
         self._intake = Intake(declare(self, IntakeConfig, "intake"))
         self._model_name = self._config.model_name
         self._build(shaping)
-        self._load_first_model()
         self._subscribe()
         self._intake_worker.start()
         self._inference.start()
         problem = take_realtime(self._config.realtime_priority)
+        self._loader.begin(self._model_name, self._config.model_path)
+        self._loader.wait(_FIRST_MODEL_S)
         asked = {"asked": self._config.realtime_priority}
         self._diagnostics.set("priority", OK, problem or "as asked", asked)
         self.get_logger().info("ready")
 
+    @property
+    def computing(self) -> bool:
+        """Whether a model still loads or computes, which nobody can cut short."""
+        return self._loader.busy
+
     def destroy_node(self) -> None:
         """Stop the workers before the publishers go."""
         self._intake_worker.stop()
-        self._inference.stop()
+        self._inference.stop(self._loader.stop)
+        if due := self._lane.due:
+            self.get_logger().warning(
+                f"expected to answer every decision, got an end with {due} answers due; relabel the episode"
+            )
         super().destroy_node()
 
     def _build(self, shaping: ShapingConfig) -> None:
-        buffer = FrameBuffer(self._config.buffer_s)
         self._outlet = RewardOutlet(self, self._config, shaping, self._lane)
-        self._intake_worker = IntakeWorker(self._intake, buffer, self._on_pair, self._complain)
+        self._intake_worker = IntakeWorker(
+            self._intake, self._buffer, self._on_pair, self._complain
+        )
         self._inference = InferenceWorker(
             self._lane,
-            buffer,
+            self._buffer,
             self._intake,
             self._outlet,
             now_ns=self._now_ns,
             monitor_rate_hz=self._config.monitor_rate_hz,
             complain=self._complain,
         )
+        self._loader = ModelLoader(
+            lambda name, path: load_reward_model(name, path, self._fusion),
+            self._lane,
+            timeout_s=self._config.inference_timeout_s,
+            changed=self._inference.restart_monitor,
+            say=self._say,
+        )
+        self._lane.why_no_model = lambda: self._loader.fault
         self._diagnostics = Diagnostics(self)
         self._health = Health(
-            self._diagnostics, self._intake, self._intake_worker, self._lane, self._outlet
+            self._diagnostics,
+            self._intake,
+            self._intake_worker,
+            self._lane,
+            self._outlet,
+            self._loader,
         )
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(1.0, lambda: self._health.tell(self._now_ns()), clock=steady)
-
-    def _load_first_model(self) -> None:
-        """Load the configured model; without it the node lives on and says what is missing."""
-        try:
-            model = load_reward_model(self._model_name, self._config.model_path, self._fusion)
-            self._lane.swap_model(model)
-        except Exception as error:  # a back end may raise anything
-            self._lane.model_fault = f"{type(error).__name__}: {error}"
-            self.get_logger().error(f"no reward model: {self._lane.model_fault}")
 
     def _subscribe(self) -> None:
         cameras = (
@@ -136,6 +155,7 @@ class RewardNode(Node):
         self._intake_worker.put(camera, message, self._now_ns())
 
     def _on_pair(self, pair: FramePair) -> None:
+        self._lane.put_pair(pair)
         self._inference.wake()
         self._outlet.pair(pair)
 
@@ -175,23 +195,21 @@ class RewardNode(Node):
         return await done  # images and decisions go on meanwhile
 
     def _load(self, request: LoadModel.Request, response: LoadModel.Response) -> LoadModel.Response:
-        os.sched_setscheduler(get_native_id(), os.SCHED_OTHER, os.sched_param(0))  # not real time
         name = request.name or self._model_name
         try:
-            self._lane.refuse_if_open()
-            model = load_reward_model(name, request.path, self._fusion)
-            until = time.monotonic() + _SETTLE_S
-            while not self._lane.settled and time.monotonic() < until:
-                time.sleep(0.01)
-            self._lane.swap_model(model, request.success_threshold)
+            model = self._loader.swap(name, request.path, request.success_threshold)
         except Exception as error:  # a back end may raise anything; the caller must be answered
             response.success, response.message = False, str(error)
             return response
         self._model_name = name
-        self._inference.restart_monitor()
         response.success, response.model = True, model_to_msg(model.model_id)
         response.message = f"loaded, success from progress {self._lane.threshold:.3f} on"
         return response
+
+    def _say(self, text: str, fault: bool) -> None:
+        if self.context.ok():
+            log = self.get_logger()
+            log.error(text) if fault else log.info(text)
 
     def _complain(self, text: str) -> None:
         if not self.context.ok():
@@ -206,7 +224,18 @@ class RewardNode(Node):
 def main(args: list[str] | None = None) -> int:
     """Run the reward node until it is interrupted; return the exit code."""
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
-    return run_node(RewardNode, args)  # one thread for callbacks: they only store
+    made: list[RewardNode] = []
+
+    def reward_node() -> RewardNode:
+        made.append(RewardNode())
+        return made[0]
+
+    code = run_node(reward_node, args)  # one thread for callbacks: they only store
+    if made and made[0].computing:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)  # a library must not be taken down under a thread that computes in it
+    return code
 
 
 if __name__ == "__main__":

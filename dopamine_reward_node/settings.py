@@ -12,7 +12,19 @@ class RewardNodeConfig:
     """Model, lanes and what is drawn."""
 
     model_name: str = setting("nano", doc="Registered name of the reward model.")
-    model_path: str = setting("", doc="Weights or adaptation folder; empty: the shipped weights.")
+    model_path: str = setting(
+        "",
+        doc="Where the model is: weights or adaptation folder, hub id, address of a server, or a .yaml file of the "
+        "back end's settings; empty: its default.",
+    )
+    inference_timeout_s: float = setting(
+        60.0,
+        doc="Longest time that one inference may take; then it is reported, and decisions are answered without the "
+        "model until it is free again.",
+        unit="s",
+        low=0.05,
+        high=3600.0,
+    )
     front_transport: str = setting(
         "raw", doc="How the front camera publishes.", choices=("raw", "compressed")
     )
@@ -27,7 +39,7 @@ class RewardNodeConfig:
         high=120.0,
     )
     buffer_s: float = setting(
-        5.0, doc="How far back a decision may name frames.", unit="s", low=0.5, high=120.0
+        5.0, doc="How long frames wait for a decision that names them.", unit="s", low=0.5, high=120.0
     )
     annotated_rate_hz: float = setting(
         5.0, doc="Annotated images per second while subscribed.", unit="Hz", low=0.1, high=30.0

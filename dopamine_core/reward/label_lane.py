@@ -1,18 +1,20 @@
 """Decisions and episode states come in as they arrive, one potential per decision goes out, in order.
 
-The lane waits a little for frames that are still on their way, and after a close for decisions that are;
-time is an argument. One thread puts, another steps.
+The lane waits a little for frames that are still on their way, and after a close for decisions that are; time is an
+argument. Any thread puts, one steps.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+import dataclasses
+import time
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from threading import Lock
 
-from dopamine_core.config import check, setting
 from dopamine_core.errors import ConfigError, DopamineError, EpisodeError
+from dopamine_core.reward.decision_queue import DecisionQueue, Find, Item, LabelLaneConfig
 from dopamine_core.reward.labelling import EpisodeLabeller, unlabelled
 from dopamine_core.reward.ledger import Answer, RewardLedger, Transition
 from dopamine_core.reward.session import References, RewardModel
@@ -28,42 +30,8 @@ from dopamine_core.types import (
     Status,
 )
 
-Find = Callable[[tuple[int, int]], FramePair | None]
 _REMEMBERED = 4  # episodes whose close or correction may still come
 NO_MODEL = ModelId("none", "")
-
-
-@dataclass(frozen=True)
-class LabelLaneConfig:
-    """How long the lane waits."""
-
-    frame_deadline_s: float = setting(
-        0.3,
-        doc="How long a decision waits for the frames it names before it is answered without.",
-        unit="s",
-        low=0.0,
-        high=60.0,
-    )
-    close_grace_s: float = setting(
-        0.3,
-        doc="How long a closed episode waits for decisions that are still on their way.",
-        unit="s",
-        low=0.0,
-        high=60.0,
-    )
-
-    def __post_init__(self) -> None:
-        check(self)
-
-
-@dataclass
-class _Item:
-    """Something that arrived: a decision with its frames once they are found, or an episode state."""
-
-    arrived_ns: int
-    decision: Decision | None = None
-    info: EpisodeInfo | None = None
-    pair: FramePair | None = None
 
 
 @dataclass
@@ -93,31 +61,59 @@ class LaneOutput:
 class LabelLane:
     """The label lane over all episodes.
 
-    :param config: waiting times.
+    :param config: waiting times and limits.
     :param shaping: discount and terminal mode.
     :param success: threshold and consecutive rule.
+    :param find: looks up frames that came before their decision.
     """
 
     def __init__(
-        self, config: LabelLaneConfig, shaping: ShapingConfig, success: SuccessConfig
+        self,
+        config: LabelLaneConfig,
+        shaping: ShapingConfig,
+        success: SuccessConfig,
+        find: Find,
     ) -> None:
         self._config = config
         self._shaping = shaping
         self._success = success
         self._threshold = success.threshold
         self._lock = Lock()  # guards everything below against the putting threads
-        self._inbox: deque[_Item] = deque()
+        self._queue = DecisionQueue(config, find)
         self._episodes: OrderedDict[str, _Episode] = OrderedDict()
-        self._working = False
+        self._stepping = False
+        self._working = 0  # decisions in the present step
         self.model: RewardModel | None = None
-        self.model_fault = "expected a reward model, got none; load one with reward/load_model"
+        self.why_no_model: Callable[[], str] = lambda: NO_MODEL_TEXT
         self.references: References | None = None
         self.ignored_decisions = 0  # repeated stamps
+        self.answer_s = 0.0  # what one answer of the present model took last
 
     @property
     def backlog(self) -> int:
         """Decisions and episode states that wait."""
-        return len(self._inbox)
+        return len(self._queue)
+
+    @property
+    def due(self) -> int:
+        """Decisions that have no answer yet."""
+        with self._lock:
+            return self._due()
+
+    @property
+    def held_mb(self) -> float:
+        """Memory that the frames of waiting decisions take, MB."""
+        return self._queue.held_mb
+
+    @property
+    def refused_frames(self) -> int:
+        """Decisions whose frames found no room."""
+        return self._queue.refused_frames
+
+    @property
+    def model_fault(self) -> str:
+        """Why there is no model."""
+        return self.why_no_model()
 
     @property
     def threshold(self) -> float:
@@ -127,14 +123,19 @@ class LabelLane:
         return float("nan") if self.model is None else self.model.success_threshold
 
     def put_decision(self, decision: Decision, now_ns: int) -> None:
-        """Queue a decision for its answer."""
+        """Queue a decision for its answer, with its frames if they are there."""
         with self._lock:
-            self._inbox.append(_Item(now_ns, decision=decision))
+            self._queue.put_decision(decision, now_ns, self.references)
+
+    def put_pair(self, pair: FramePair) -> None:
+        """Give a new pair to the decisions that wait for it; call it once ``find`` finds the pair."""
+        with self._lock:
+            self._queue.put_pair(pair)
 
     def put_episode(self, info: EpisodeInfo, now_ns: int) -> None:
         """Queue a state of the episode's authority."""
         with self._lock:
-            self._inbox.append(_Item(now_ns, info=info))
+            self._queue.put_episode(info, now_ns, self.references)
 
     def set_references(self, references: References) -> bool:
         """Set task, goals and start; True when an open episode keeps the old ones."""
@@ -148,7 +149,7 @@ class LabelLane:
         :raises EpisodeError: while an episode is open.
         """
         with self._lock:
-            ended = {item.info.episode_id for item in self._inbox if _ends(item)}
+            ended = self._queue.ended
             if any(e.open and name not in ended for name, e in self._episodes.items()):
                 raise _not_now("an open episode")
 
@@ -157,6 +158,15 @@ class LabelLane:
         """Whether no episode is open and nothing is left to answer."""
         with self._lock:
             return not self._busy()
+
+    def refuse_if_due(self) -> None:
+        """Check that nothing is left to answer.
+
+        :raises EpisodeError: with how many answers are due and how long they take.
+        """
+        with self._lock:
+            if self._busy():
+                raise self._unsettled()
 
     def swap_model(self, model: RewardModel, threshold: float = 0.0) -> None:
         """Swap the model between episodes.
@@ -173,62 +183,51 @@ class LabelLane:
             )
         with self._lock:
             if self._busy():
-                raise _not_now("an open episode or answers still due")
+                raise self._unsettled()
             self.model, self._threshold = model, threshold or self._success.threshold
 
-    def step(self, now_ns: int, find: Find) -> LaneOutput | None:
-        """Do the next piece of work, or return None when nothing is ready.
-
-        :param find: looks up the frames of a decision.
-        """
+    def step(self, now_ns: int) -> list[LaneOutput]:
+        """Do the next piece of work; nothing when nothing is ready."""
         with self._lock:
-            item = self._next(now_ns, find)
-            if item is None:
-                return None
-            self._working = True
+            items = self._queue.take(now_ns, self._batched)
+            self._working = sum(item.decision is not None for item in items)
+            self._stepping = bool(items)
         try:
-            return self._handle(item, now_ns)
+            return self._handle(items, now_ns)
         finally:
-            self._working = False
+            self._working, self._stepping = 0, False
 
     def _busy(self) -> bool:
         open_episode = any(episode.open for episode in self._episodes.values())
-        return bool(self._inbox) or self._working or open_episode
+        return len(self._queue) > 0 or self._stepping or open_episode
 
-    def _next(self, now_ns: int, find: Find) -> _Item | None:
-        """Take the first item if it is ready; a close lets its episode's late decisions pass."""
-        for item in self._inbox:
-            if item.decision is not None and item.pair is None:
-                item.pair = find(item.decision.frames_key)
-        if not self._inbox:
-            return None
-        head = self._inbox[0]
-        if head.info is not None and head.info.state is EpisodeState.CLOSED:
-            head = next((i for i in self._inbox if _of_episode(i, head.info)), head)
-        if not self._ready(head, now_ns):
-            return None
-        self._inbox.remove(head)
-        return head
+    def _due(self) -> int:
+        return self._queue.decisions + self._working
 
-    def _ready(self, item: _Item, now_ns: int) -> bool:
-        waited_s = (now_ns - item.arrived_ns) / 1e9
-        if item.decision is not None:
-            return item.pair is not None or waited_s >= self._config.frame_deadline_s
-        closed = item.info is not None and item.info.state is EpisodeState.CLOSED
-        return not closed or waited_s >= self._config.close_grace_s
+    def _unsettled(self) -> EpisodeError:
+        """What stands against a swap."""
+        due = self._due()
+        got = f"{due} answers still due, about {due * self.answer_s:.0f} s with the present model"
+        open_episode = any(episode.open for episode in self._episodes.values())
+        return _not_now(f"an open episode and {got}" if open_episode else got)
 
-    def _handle(self, item: _Item, now_ns: int) -> LaneOutput | None:
-        if item.decision is not None:
-            return self._answer(item.decision, item.pair, now_ns)
-        assert item.info is not None
-        return self._on_state(item.info)
+    def _batched(self, episode_id: str) -> bool:
+        episode = self._episodes.get(episode_id)
+        return episode is not None and episode.labeller is not None and episode.labeller.batched
 
-    def _on_state(self, info: EpisodeInfo) -> LaneOutput:
+    def _handle(self, items: list[Item], now_ns: int) -> list[LaneOutput]:
+        if not items:
+            return []
+        if items[0].info is not None:
+            return [self._on_state(items[0].info, items[0].references)]
+        return self._answer(items, now_ns)
+
+    def _on_state(self, info: EpisodeInfo, references: References | None) -> LaneOutput:
         known = info.episode_id in self._episodes
         if info.state is EpisodeState.IDLE:
             self._close_all()
         if info.state is EpisodeState.OPEN and not known:
-            self._open(info.episode_id)
+            self._open(info.episode_id, references)
             return LaneOutput(info.episode_id, opened=True)
         if info.state is EpisodeState.CLOSED and known:
             episode = self._episodes[info.episode_id]
@@ -236,10 +235,10 @@ class LabelLane:
             return LaneOutput(info.episode_id, transitions=episode.ledger.close(info))
         return LaneOutput(info.episode_id)
 
-    def _open(self, episode_id: str) -> _Episode:
+    def _open(self, episode_id: str, references: References | None) -> _Episode:
         """Open an episode; the authority runs one at a time, so older ones are over."""
         self._close_all()
-        labeller, refusal = self._labeller()
+        labeller, refusal = self._labeller(references)
         model = NO_MODEL if self.model is None else self.model.model_id
         episode = _Episode(labeller, refusal, RewardLedger(self._shaping), model)
         self._episodes[episode_id] = episode
@@ -251,10 +250,11 @@ class LabelLane:
         for episode in self._episodes.values():
             episode.open = False
 
-    def _labeller(self) -> tuple[EpisodeLabeller | None, tuple[Status, str]]:
+    def _labeller(
+        self, references: References | None
+    ) -> tuple[EpisodeLabeller | None, tuple[Status, str]]:
         if self.model is None:
             return None, (Status.MODEL_ERROR, self.model_fault)
-        references = self.references
         if references is None or not references.task.strip() or not references.goals:
             return None, (Status.NO_TASK, NO_TASK_TEXT)
         rule = SuccessRule(self.threshold, self._success.consecutive, self.model.success_signal)
@@ -265,54 +265,70 @@ class LabelLane:
         except Exception as error:  # a back end may raise anything; the lane must still answer
             return None, (Status.MODEL_ERROR, f"{type(error).__name__}: {error}")
 
-    def _answer(self, decision: Decision, pair: FramePair | None, now_ns: int) -> LaneOutput | None:
-        opened = decision.episode_id not in self._episodes
-        episode = (
-            self._open(decision.episode_id) if opened else self._episodes[decision.episode_id]
-        )
-        if decision.stamp_ns <= episode.last_stamp_ns:
-            self.ignored_decisions += 1
-            return LaneOutput(decision.episode_id, opened)
-        episode.last_stamp_ns = decision.stamp_ns
-        potential = self._label(episode, decision, pair)
-        age_ns = 0 if pair is None else now_ns - pair.stamp_ns + potential.reading.inference_ns
+    def _answer(self, items: list[Item], now_ns: int) -> list[LaneOutput]:
+        """Answer decisions of one episode, in order."""
+        decisions = [item.decision for item in items if item.decision is not None]
+        name = decisions[0].episode_id
+        opened = name not in self._episodes
+        episode = self._open(name, items[0].references) if opened else self._episodes[name]
+        fresh = []
+        for item, decision in zip(items, decisions, strict=True):
+            if decision.stamp_ns > episode.last_stamp_ns:
+                episode.last_stamp_ns = decision.stamp_ns
+                fresh.append(item)
+        self.ignored_decisions += len(items) - len(fresh)
+        if not fresh:
+            return [LaneOutput(name, opened)]
+        began_s = time.monotonic()
+        potentials = self._label(episode, fresh)
+        spent_s = time.monotonic() - began_s
+        if any(item.pair is not None for item in fresh):
+            self.answer_s = spent_s / len(fresh)
+        known_ns = now_ns + int(spent_s * 1e9)
+        outputs = [
+            self._output(episode, potential, item.pair, known_ns)
+            for potential, item in zip(potentials, fresh, strict=True)
+        ]
+        return [dataclasses.replace(outputs[0], opened=opened), *outputs[1:]]
+
+    def _output(
+        self, episode: _Episode, potential: Potential, pair: FramePair | None, known_ns: int
+    ) -> LaneOutput:
+        age_ns = 0 if pair is None else known_ns - pair.stamp_ns
         answer = Answer(potential, age_ns, 0 if pair is None else pair.skew_ns)
         event = None if episode.labeller is None else episode.labeller.success
+        if event is not None and event.stamp_ns > potential.decision_stamp_ns:
+            event = None  # it comes with a later decision of this step
         transitions = episode.ledger.add(answer, None if event is None else event.stamp_ns)
         first = event is not None and not episode.success_sent
         episode.success_sent |= first
         return LaneOutput(
-            decision.episode_id, opened, answer, transitions, event if first else None
+            potential.episode_id, False, answer, transitions, event if first else None
         )
 
-    def _label(
-        self, episode: _Episode, decision: Decision, pair: FramePair | None
-    ) -> Potential:
+    def _label(self, episode: _Episode, items: list[Item]) -> list[Potential]:
+        decisions = [item.decision for item in items if item.decision is not None]
+        pairs = [item.pair for item in items if item.pair is not None]
         if episode.labeller is None:
-            return unlabelled(decision, *episode.refusal, model=episode.model)
-        if pair is None:
-            text = (
-                f"expected the frames {decision.frames_key} within "
-                f"{self._config.frame_deadline_s} s, got none; take them from reward/frame_pairs"
-            )
-            return episode.labeller.decline(decision, Status.MISSING_FRAME, text)
-        return episode.labeller.label(decision, pair)
+            status, text = episode.refusal
+            text = self.model_fault if episode.model is NO_MODEL else text
+            return [unlabelled(decision, status, text, episode.model) for decision in decisions]
+        if pairs:
+            return episode.labeller.label_all(decisions, pairs)
+        text = items[0].refused or (
+            f"expected the frames {decisions[0].frames_key} within "
+            f"{self._config.frame_deadline_s} s, got none; take them from reward/frame_pairs"
+        )
+        return [episode.labeller.decline(decisions[0], Status.MISSING_FRAME, text)]
 
 
+NO_MODEL_TEXT = "expected a reward model, got none; load one with reward/load_model"
 NO_TASK_TEXT = "expected a task with a goal image, got none; set them with reward/set_task"
-
-
-def _ends(item: _Item) -> bool:
-    return item.info is not None and item.info.state is not EpisodeState.OPEN
 
 
 def _not_now(got: str) -> EpisodeError:
     return EpisodeError(
-        expected="no open episode while the reward model is swapped",
+        expected="no open episode and no answers due while the reward model is swapped",
         got=got,
-        remedy="close the episode first",
+        remedy="close the episode first and wait until its answers are out",
     )
-
-
-def _of_episode(item: _Item, info: EpisodeInfo) -> bool:
-    return item.decision is not None and item.decision.episode_id == info.episode_id

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from dopamine_core.errors import DopamineError, ImageError
+from dopamine_core.reward.labelling import checked
 from dopamine_core.reward.session import References, RewardModel, RewardSession
 from dopamine_core.types import FramePair, Reading, Status
 
@@ -16,6 +17,8 @@ class MonitorLane:
     """
 
     def __init__(self) -> None:
+        self._model: RewardModel | None = None
+        self._references: References | None = None
         self._session: RewardSession | None = None
         self._refusal = Reading(Status.NO_TASK)
         self._held = math.nan
@@ -25,24 +28,20 @@ class MonitorLane:
 
         :param why: what is missing, when model or references are.
         """
+        self._model, self._references = model, references
         self._session, self._held = None, math.nan
-        if model is None or references is None:
-            status = Status.MODEL_ERROR if model is None else Status.NO_TASK
-            self._refusal = Reading(status, why)
-            return
-        try:
-            self._session = model.open(references)
-        except DopamineError as error:
-            self._refusal = Reading(Status.MODEL_ERROR, str(error))
-        except Exception as error:  # a back end may raise anything; the node must live on
-            self._refusal = Reading(Status.MODEL_ERROR, f"{type(error).__name__}: {error}")
+        status = Status.MODEL_ERROR if model is None else Status.NO_TASK
+        self._refusal = Reading(status, why)
+        self._open()
 
     def look(self, pair: FramePair) -> Reading:
-        """Answer the newest pair."""
+        """Answer the newest pair; a session that could not be opened is tried again."""
+        if self._session is None:
+            self._open()
         if self._session is None:
             return self._refusal
         try:
-            reading = self._session.observe(pair)
+            reading = checked(self._session.observe(pair), self._held)
         except ImageError as error:
             return self.blind(Status.BAD_IMAGE, str(error))
         except Exception as error:  # a back end may raise anything; the node must live on
@@ -54,3 +53,13 @@ class MonitorLane:
     def blind(self, status: Status, text: str) -> Reading:
         """Answer without looking: progress holds."""
         return Reading(status, text, progress=self._held)
+
+    def _open(self) -> None:
+        if self._model is None or self._references is None:
+            return
+        try:
+            self._session = self._model.open(self._references)
+        except DopamineError as error:
+            self._refusal = Reading(Status.MODEL_ERROR, str(error))
+        except Exception as error:  # a back end may raise anything; the node must live on
+            self._refusal = Reading(Status.MODEL_ERROR, f"{type(error).__name__}: {error}")

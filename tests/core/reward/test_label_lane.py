@@ -3,7 +3,8 @@
 import pytest
 
 from dopamine_core.errors import ConfigError, EpisodeError
-from dopamine_core.reward.label_lane import LabelLane, LabelLaneConfig, LaneOutput
+from dopamine_core.reward.decision_queue import LabelLaneConfig
+from dopamine_core.reward.label_lane import LabelLane, LaneOutput
 from dopamine_core.reward.pairwise import PairwiseModel
 from dopamine_core.reward.session import References
 from dopamine_core.reward.shaping import ShapingConfig
@@ -27,10 +28,17 @@ PERIOD = 100 * MS
 class Bench:
     """A lane with a clock and frames that can be withheld."""
 
-    def __init__(self, model: bool = True, references: bool = True) -> None:
-        self.lane = LabelLane(LabelLaneConfig(), ShapingConfig(), SuccessConfig())
+    def __init__(
+        self,
+        model: bool = True,
+        references: bool = True,
+        config: LabelLaneConfig | None = None,
+    ) -> None:
         self.now_ns = 10_000 * MS
         self.frames: dict[tuple[int, int], FramePair] = {}
+        self.lane = LabelLane(
+            config or LabelLaneConfig(), ShapingConfig(), SuccessConfig(), self.frames.get
+        )
         if model:
             self.lane.swap_model(PairwiseModel(BarModel()))
         if references:
@@ -62,9 +70,9 @@ class Bench:
 
     def run(self, wait_ms: int = 0) -> list[LaneOutput]:
         self.now_ns += wait_ms * MS
-        outputs = []
-        while (output := self.lane.step(self.now_ns, self.frames.get)) is not None:
-            outputs.append(output)
+        outputs: list[LaneOutput] = []
+        while step := self.lane.step(self.now_ns):
+            outputs += step
         return outputs
 
 
@@ -102,7 +110,7 @@ def test_late_frames_are_waited_for_and_keep_the_order() -> None:
     bench.decide(2, 0.5)
     assert answered(bench.run()) == [(0, OK)]
     assert answered(bench.run(200)) == []
-    bench.frames[late.frames_key] = bar_pair(0.3, late.stamp_ns)
+    bench.lane.put_pair(bar_pair(0.3, late.stamp_ns))
     assert answered(bench.run(50)) == [(1, OK), (2, OK)]
 
 
@@ -228,3 +236,131 @@ def test_an_idle_authority_frees_an_abandoned_episode() -> None:
     bench.state(EpisodeState.IDLE, episode="")
     bench.run()
     bench.lane.refuse_if_open()
+
+
+def test_frames_come_to_a_waiting_decision_while_the_model_computes() -> None:
+    bench = Bench()
+    bench.state(EpisodeState.OPEN)
+    bench.decide(0, 0.0)
+    bench.run()
+    late = bench.decide(1, None)
+    bench.lane.put_pair(bar_pair(0.5, late.stamp_ns))  # no step in between: the model is busy
+    assert bench.lane.held_mb > 0.0
+    assert answered(bench.run(5000)) == [(1, OK)]
+    assert bench.lane.held_mb == 0.0
+
+
+def test_frames_that_nobody_waits_for_are_not_kept() -> None:
+    bench = Bench()
+    lost = bench.decide(0, None)
+    assert answered(bench.run(301)) == [(0, Status.MISSING_FRAME)]
+    bench.lane.put_pair(bar_pair(0.5, lost.stamp_ns))
+    assert bench.lane.held_mb == 0.0
+
+
+def test_memory_is_bounded_and_what_finds_no_room_says_so() -> None:
+    size = len(bar_pair(0.5).front.data) * 2
+    bench = Bench(config=LabelLaneConfig(held_mb=2.5 * size / 1e6))
+    bench.state(EpisodeState.OPEN)
+    for k, share in enumerate((0.5, 0.5, 0.5, 0.5)):
+        bench.decide(k, share)
+    assert bench.lane.held_mb <= 2.5 * size / 1e6
+    assert (bench.lane.due, bench.lane.refused_frames) == (4, 2)
+    outputs = bench.run()
+    missing = Status.MISSING_FRAME
+    assert answered(outputs) == [(0, OK), (1, OK), (2, missing), (3, missing)]
+    told = outputs[-1].answer
+    assert told is not None and "label.held_mb" in told.potential.reading.text
+    bench.decide(4, 0.5)  # there is room again
+    assert answered(bench.run()) == [(4, OK)]
+
+
+class BatchModel(PairwiseModel):
+    """Answers several samples in one go, and counts them."""
+
+    def __init__(self) -> None:
+        super().__init__(BarModel())
+        self.sizes: list[int] = []
+
+    def open(self, references: References):  # noqa: ANN201
+        """Give the session the batch method."""
+        session = super().open(references)
+
+        def observe_all(pairs):  # noqa: ANN001, ANN202
+            self.sizes.append(len(pairs))
+            return [session.observe(pair) for pair in pairs]
+
+        session.observe_all = observe_all  # type: ignore[attr-defined]
+        return session
+
+
+def test_a_backlog_is_answered_in_batches_with_the_same_result() -> None:
+    shares = (0.0, 0.4, 1.0, 1.0, 1.0, 1.0, 1.0)
+    batched, single = Bench(model=False), Bench()
+    model = BatchModel()
+    batched.lane.swap_model(model)
+    results = []
+    for bench in (batched, single):
+        bench.state(EpisodeState.OPEN)
+        for k, share in enumerate(shares):
+            bench.decide(k, share)
+        outputs = bench.run()
+        success = next(o for o in outputs if o.success)
+        assert success.success is not None and success.answer is not None
+        assert success.answer.potential.decision_stamp_ns == success.success.stamp_ns
+        bench.state(EpisodeState.CLOSED, Outcome.SUCCESS, success_ns=success.success.stamp_ns)
+        outputs += bench.run(301)
+        terms = [(t.left.index, t.terms) for o in outputs for t in o.transitions]
+        results.append((answered(outputs), success.success, terms))
+    assert results[0] == results[1]
+    assert model.sizes == [4, 3]
+
+
+def test_a_decision_without_frames_parts_a_batch() -> None:
+    bench = Bench(model=False)
+    model = BatchModel()
+    bench.lane.swap_model(model)
+    bench.state(EpisodeState.OPEN)
+    for k, share in enumerate((0.0, 0.2, None, 0.5, 0.6)):
+        bench.decide(k, share)
+    outputs = bench.run() + bench.run(301)
+    missing = Status.MISSING_FRAME
+    assert answered(outputs) == [(0, OK), (1, OK), (2, missing), (3, OK), (4, OK)]
+
+
+def test_a_task_set_while_the_model_lags_behind_is_for_later_episodes() -> None:
+    bench = Bench()
+    bench.state(EpisodeState.OPEN)
+    bench.decide(0, 0.0)
+    bench.decide(1, 0.5)  # nothing has been stepped: the model was busy with an earlier episode
+    bench.lane.set_references(References("half", (bar_pair(0.5),)))
+    answer = bench.run()[-1].answer
+    assert answer is not None and answer.potential.potential == pytest.approx(0.5, abs=0.03)
+
+
+def test_a_refused_swap_says_how_many_answers_are_due() -> None:
+    bench = Bench()
+    bench.state(EpisodeState.OPEN)
+    for k in range(3):
+        bench.decide(k, 0.1 * k)
+    bench.state(EpisodeState.CLOSED, Outcome.TIME_LIMIT)
+    with pytest.raises(EpisodeError, match="3 answers still due, about 0 s"):
+        bench.lane.refuse_if_due()
+    bench.lane.answer_s = 2.4
+    with pytest.raises(EpisodeError, match="about 7 s with the present model"):
+        bench.lane.swap_model(PairwiseModel(BarModel()))
+    bench.run(301)
+    bench.lane.refuse_if_due()
+
+
+def test_why_there_is_no_model_is_told_as_it_is_now() -> None:
+    bench = Bench(model=False)
+    said = ["loading, 1 s"]
+    bench.lane.why_no_model = lambda: said[0]
+    bench.decide(0, 0.0)
+    first = bench.run()[0].answer
+    said[0] = "loading, 2 s"
+    bench.decide(1, 0.0)
+    second = bench.run()[0].answer
+    assert first is not None and first.potential.reading.text == "loading, 1 s"
+    assert second is not None and second.potential.reading.text == "loading, 2 s"

@@ -1,12 +1,15 @@
 """One answer per decision, live and on recordings; registry and relabelling."""
 
+from __future__ import annotations
+
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
 
 from dopamine_core.episodes.data import EpisodeData
-from dopamine_core.errors import UnknownNameError
+from dopamine_core.errors import ImageError, UnknownNameError
 from dopamine_core.reward.fusion import FusionConfig
 from dopamine_core.reward.labelling import EpisodeLabeller, shaping_potential
 from dopamine_core.reward.pairwise import PairwiseModel
@@ -22,6 +25,7 @@ from dopamine_core.types import (
     EpisodeKind,
     EpisodeState,
     FramePair,
+    ModelId,
     Outcome,
     Reading,
     Status,
@@ -83,11 +87,115 @@ def test_a_raising_model_is_a_status() -> None:
     assert answer.reading.text == "RuntimeError: out of memory"
 
 
+class Odd:
+    """A reward model whose answers are given by the test."""
+
+    model_id, fast, success_threshold, success_signal = ModelId("odd", "0dd"), True, 0.9, "progress"
+    last = None
+
+    def __init__(self, *answers: object) -> None:
+        self.answers = list(answers)
+
+    def open(self, references: References) -> Odd:
+        """Open itself."""
+        return self
+
+    def observe(self, pair: FramePair) -> object:
+        """Say the next answer."""
+        return self.answers.pop(0)
+
+    peek = observe
+
+
+@pytest.mark.parametrize(
+    ("answer", "status"),
+    [
+        ("0.5", Status.MODEL_ERROR),
+        (None, Status.MODEL_ERROR),
+        (Reading(Status.OK, progress=math.nan), Status.INVALID_HOP),
+        (Reading(Status.OK, progress=1.5), Status.INVALID_HOP),
+        (Reading(Status.OK, progress=-0.1), Status.INVALID_HOP),
+    ],
+)
+def test_garbage_is_a_status_and_progress_holds(answer: object, status: Status) -> None:
+    good = Reading(Status.OK, reading=(0.5, 0.5, 0.5), progress=0.5)
+    lane = EpisodeLabeller(Odd(good, answer, good), REFERENCES, SuccessRule(0.9, 2))  # type: ignore[arg-type]
+    answers = [lane.label(decision(k), bar_pair(0.5)) for k in range(3)]
+    assert [a.reading.status for a in answers] == [Status.OK, status, Status.OK]
+    assert answers[1].reading.progress == 0.5 and math.isnan(answers[1].potential)
+    assert answers[1].reading.text.startswith("expected")
+
+
+class Batching(Odd):
+    """Answers several at once by the bar's own session, or fails as the test says."""
+
+    def __init__(self, fault: str = "") -> None:
+        super().__init__()
+        self.fault = fault
+        self.sizes: list[int] = []
+        self.inner = PairwiseModel(BarModel()).open(REFERENCES)
+
+    def observe(self, pair: FramePair) -> Reading:
+        """Answer one."""
+        return self.inner.observe(pair)
+
+    def observe_all(self, pairs: Sequence[FramePair]) -> list[Reading]:
+        """Answer several."""
+        self.sizes.append(len(pairs))
+        if self.fault == "memory":
+            raise RuntimeError("out of memory")
+        if any(pair.front.data == b"junk" for pair in pairs):
+            raise ImageError(expected="a picture", got="junk", remedy="send one")
+        readings = [self.inner.observe(pair) for pair in pairs]
+        return readings[1:] if self.fault == "short" else readings
+
+
+def test_a_batch_equals_one_by_one() -> None:
+    shares = [0.0, 0.25, 0.5, 1.0, 1.0, 1.0]
+    pairs = [bar_pair(share) for share in shares]
+    decisions = [decision(k) for k in range(6)]
+    model = Batching()
+    batch = EpisodeLabeller(model, REFERENCES, SuccessRule(0.9, 2))  # type: ignore[arg-type]
+    assert batch.batched
+    answers = batch.label_all(decisions, pairs)
+    single = labeller()
+    expected = [single.label(*one) for one in zip(decisions, pairs, strict=True)]
+    assert [a.potential for a in answers] == [a.potential for a in expected]
+    assert [a.success for a in answers] == [a.success for a in expected]
+    assert batch.success is not None and single.success is not None
+    assert batch.success.stamp_ns == single.success.stamp_ns and model.sizes == [6]
+
+
+def test_one_corrupt_frame_in_a_batch_costs_one_answer() -> None:
+    junk = EncodedImage(1, "jpeg", b"junk", 1, 1)
+    pairs = [bar_pair(0.0), FramePair(junk, junk), bar_pair(0.5)]
+    lane = EpisodeLabeller(Batching(), REFERENCES, SuccessRule(0.9, 2))  # type: ignore[arg-type]
+    answers = lane.label_all([decision(k) for k in range(3)], pairs)
+    assert [a.reading.status for a in answers] == [Status.OK, Status.BAD_IMAGE, Status.OK]
+    assert lane.batched
+
+
+@pytest.mark.parametrize(("fault", "words"), [("memory", "out of memory"), ("short", "2 readings, got 1")])
+def test_a_failed_batch_is_a_status_and_the_rest_is_asked_one_by_one(
+    fault: str, words: str
+) -> None:
+    model = Batching(fault)
+    lane = EpisodeLabeller(model, REFERENCES, SuccessRule(0.9, 2))  # type: ignore[arg-type]
+    pairs = [bar_pair(0.0), bar_pair(0.5)]
+    bad = lane.label_all([decision(0), decision(1)], pairs)
+    assert [a.reading.status for a in bad] == [Status.MODEL_ERROR] * 2
+    assert words in bad[0].reading.text
+    good = lane.label_all([decision(2), decision(3)], pairs)
+    assert [a.reading.status for a in good] == [Status.OK] * 2 and model.sizes == [2]
+
+
 def test_slow_models_shape_with_their_anchored_readings() -> None:
     reading = Reading(Status.OK, reading=(0.9, 0.2, 0.4), progress=0.5)
     assert shaping_potential(reading, fast=True) == 0.5
     assert shaping_potential(reading, fast=False) == pytest.approx(0.3)
     assert math.isnan(shaping_potential(Reading(Status.STALE), fast=True))
+    direct = Reading(Status.OK, progress=0.6)  # progress itself, no hops
+    assert shaping_potential(direct, fast=False) == 0.6
 
 
 def episode(shares: list[float | None]) -> EpisodeData:
@@ -127,6 +235,18 @@ def test_relabelling_equals_the_live_lane_and_keeps_the_rest() -> None:
     assert new.references == REFERENCES
     assert new.info is recorded.info and new.pairs is recorded.pairs
     assert [p.success for p in new.potentials if p] == [False] * 6 + [True]
+
+
+def test_relabelling_in_batches_equals_one_by_one_and_says_how_far_it_is() -> None:
+    shares = [0.0, 0.25, None, 0.5, 1.0, 1.0, 1.0]
+    model, told = Batching(), []
+    new = relabel(episode(shares), model, REFERENCES, batch=3, on_progress=told.append)  # type: ignore[arg-type]
+    single = relabel(episode(shares), PairwiseModel(BarModel()), REFERENCES)
+    got = [(p.reading.status, p.reading.progress, p.success) for p in new.potentials if p]
+    want = [(p.reading.status, p.reading.progress, p.success) for p in single.potentials if p]
+    assert got[2][0] is Status.MISSING_FRAME
+    assert got == want
+    assert told == [3, 6, 7] and model.sizes == [3]
 
 
 def test_relabelling_takes_the_rule_it_is_given() -> None:

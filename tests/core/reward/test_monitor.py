@@ -34,3 +34,17 @@ def test_progress_holds_over_bad_frames_and_starts_anew() -> None:
     assert lane.blind(Status.SKEW, "apart").progress == half.progress
     lane.restart(PairwiseModel(BarModel()), REFERENCES, "")
     assert math.isnan(lane.blind(Status.SKEW, "apart").progress)
+
+
+def test_a_session_that_could_not_be_opened_is_tried_again() -> None:
+    lane, model = MonitorLane(), PairwiseModel(BarModel())
+    opened = model.open
+
+    def refuse(references: References):  # noqa: ANN202
+        raise RuntimeError("no answer from the server")
+
+    model.open = refuse  # type: ignore[method-assign]
+    lane.restart(model, REFERENCES, "")
+    assert lane.look(bar_pair(0.0)).text == "RuntimeError: no answer from the server"
+    model.open = opened  # type: ignore[method-assign]
+    assert lane.look(bar_pair(0.0)).ok

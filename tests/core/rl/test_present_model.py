@@ -22,7 +22,7 @@ NEW = ModelId("nano", "cd" * 32, adapted=True)
 class Answers:
     """A reward model that always says 0.5."""
 
-    fast, success_threshold, last = True, 0.9, None
+    fast, success_threshold, success_signal, last = True, 0.9, "progress", None
 
     def __init__(self, model_id: ModelId) -> None:
         self.model_id = model_id
