@@ -79,7 +79,7 @@ def load_checkpoint(config: CheckpointConfig, model_types: tuple[str, ...]) -> C
     if config.device != SPREAD:
         what = str(files.folder.name)
         check_memory(estimate_bytes(files, dtype, config.quantisation), device, what)
-    model = _load_weights(AutoModelForImageTextToText, files.folder, config, device, dtype)
+    model = load_weights(AutoModelForImageTextToText, files.folder, config, device, dtype)
     tokenizer, image_processor = load_processors(files.folder, config)
     return Checkpoint(files, model.eval().requires_grad_(False), tokenizer, image_processor, device)
 
@@ -138,10 +138,23 @@ def choose_dtype(config: CheckpointConfig) -> torch.dtype:
     return torch.bfloat16 if choose_device(config.device).type == "cuda" else torch.float32
 
 
-def _load_weights(
-    auto: Any, folder: Path, config: CheckpointConfig, device: torch.device, dtype: torch.dtype
+def load_weights(
+    auto: Any,
+    folder: Path,
+    config: CheckpointConfig,
+    device: torch.device,
+    dtype: torch.dtype,
+    **extra: Any,
 ) -> Any:
+    """Load a model's weights, all of them.
+
+    :param auto: class with ``from_pretrained``.
+    :param extra: further options of ``from_pretrained``.
+    :raises ModelError: when weights are missing, of another shape, or the device has no room.
+    :raises MissingPackageError: when 4-bit weights are asked for without bitsandbytes.
+    """
     options: dict[str, Any] = {
+        **extra,
         "dtype": dtype,
         "attn_implementation": "sdpa",
         "local_files_only": True,

@@ -19,12 +19,14 @@ from dopamine_core.errors import ModelError
 
 _INDEX = "model.safetensors.index.json"
 _SINGLE = "model.safetensors"
-_DESCRIBING = ("config.json", "tokenizer.json", "tokenizer_config.json", "preprocessor_config.json")
+PREPROCESSOR = "preprocessor_config.json"
+_DESCRIBING = ("config.json", "tokenizer.json", "tokenizer_config.json", PREPROCESSOR)
 _TOKENIZERS = (("tokenizer.json",), ("vocab.json", "merges.txt"))
 _BYTES = {"F64": 8, "I64": 8, "F32": 4, "I32": 4, "BF16": 2, "F16": 2, "I16": 2}  # others: 1
 _BLOB = re.compile(r"[0-9a-f]{64}\Z")
 _LARGEST_HEADER = 100 << 20
-_WANTED = ("*.json", "*.safetensors", "*.jinja", "*.txt", "*.yaml", "README.md")
+_WEIGHTS = "*.safetensors"
+_WANTED = ("*.json", _WEIGHTS, "*.jinja", "*.txt", "*.yaml", "README.md")
 
 
 @dataclass(frozen=True)
@@ -84,12 +86,15 @@ class CheckpointFiles:
         return hashlib.sha256(both.encode()).hexdigest()
 
 
-def find_checkpoint(path: str, *, revision: str = "", offline: bool = False) -> Path:
+def find_checkpoint(
+    path: str, *, revision: str = "", offline: bool = False, weights: bool = True
+) -> Path:
     """Return the folder of a checkpoint, fetched from the hub when it is no folder.
 
     :param path: folder, or hub id such as ``owner/name``.
     :param revision: commit, tag or branch of a hub id; empty takes the newest.
     :param offline: use the local cache only.
+    :param weights: False fetches what describes the model only, such as its tokenizer.
     :raises ModelError: when it cannot be had.
     """
     if Path(path).expanduser().is_dir():
@@ -102,9 +107,10 @@ def find_checkpoint(path: str, *, revision: str = "", offline: bool = False) -> 
         )
     from huggingface_hub import snapshot_download
 
+    wanted = [pattern for pattern in _WANTED if weights or pattern != _WEIGHTS]
     try:
         found = snapshot_download(
-            path, revision=revision or None, local_files_only=offline, allow_patterns=list(_WANTED)
+            path, revision=revision or None, local_files_only=offline, allow_patterns=wanted
         )
     except Exception as error:  # the hub's client has a class per fault, and others below
         raise ModelError(
@@ -123,23 +129,32 @@ def look_at(folder: Path, model_types: tuple[str, ...]) -> CheckpointFiles:
     :param model_types: accepted values of ``model_type`` in ``config.json``.
     :raises ModelError: when a file is missing, cut short or of another architecture.
     """
-    config = _json(folder / "config.json")
+    config = read_object(folder / "config.json")
     if config.get("model_type") not in model_types:
         raise ModelError(
             expected=f"a checkpoint of type {' or '.join(model_types)}",
             got=f"{config.get('model_type')!r} in {folder / 'config.json'}",
             remedy="choose the reward model that fits this checkpoint",
         )
-    if not any(all((folder / name).exists() for name in names) for names in _TOKENIZERS):
+    if not has_tokenizer(folder):
         raise _incomplete(folder, "tokenizer.json, or vocab.json and merges.txt", "none")
-    _json(folder / "preprocessor_config.json")
-    return CheckpointFiles(folder, config, _tensors(folder))
+    read_object(folder / PREPROCESSOR)
+    return CheckpointFiles(folder, config, read_headers(folder))
 
 
-def _tensors(folder: Path) -> dict[str, TensorInfo]:
-    """Read the headers of all weight files; compare them with the index and with the files' sizes."""
+def has_tokenizer(folder: Path) -> bool:
+    """Whether a folder holds a tokenizer's files."""
+    return any(all((folder / name).exists() for name in names) for names in _TOKENIZERS)
+
+
+def read_headers(folder: Path) -> dict[str, TensorInfo]:
+    """Read the headers of all weight files; compare them with the index and with the files' sizes.
+
+    :returns: tensors by their stored name.
+    :raises ModelError: when a file is missing or cut short, or a listed tensor is in none.
+    """
     index = folder / _INDEX
-    listed: dict[str, str] = _json(index).get("weight_map", {}) if index.exists() else {}
+    listed: dict[str, str] = read_object(index).get("weight_map", {}) if index.exists() else {}
     names = sorted(set(listed.values())) or [_SINGLE]
     found = {key: info for name in names for key, info in _header(folder / name).items()}
     absent = sorted(set(listed) - set(found))
@@ -168,7 +183,11 @@ def _header(path: Path) -> dict[str, TensorInfo]:
     return infos
 
 
-def _json(path: Path) -> dict[str, Any]:
+def read_object(path: Path) -> dict[str, Any]:
+    """Read a JSON object of a checkpoint.
+
+    :raises ModelError: when the file is missing or holds something else.
+    """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
