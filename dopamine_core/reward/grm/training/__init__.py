@@ -1,0 +1,1 @@
+"""Learning hops: labelled pairs, batches, losses, adapters."""

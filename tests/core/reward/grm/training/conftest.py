@@ -1,0 +1,23 @@
+"""Tiny checkpoints of both architectures that every test of this folder may read."""
+
+from pathlib import Path
+
+import pytest
+
+from dopamine_core.reward.vlm.checkpoint import Checkpoint, load_checkpoint
+from tests.core.reward.grm.training.drawn_task import small_images
+from tests.core.reward.tiny_qwen import write_qwen2_5, write_qwen3
+
+ARCHITECTURES = {"qwen2_5_vl": write_qwen2_5, "qwen3_vl": write_qwen3}
+
+
+@pytest.fixture(scope="session", params=ARCHITECTURES)
+def tiny_qwen(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a tiny checkpoint, of either architecture."""
+    return ARCHITECTURES[request.param](tmp_path_factory.mktemp(request.param))
+
+
+@pytest.fixture
+def checkpoint(tiny_qwen: Path) -> Checkpoint:
+    """The tiny checkpoint, loaded afresh."""
+    return load_checkpoint(small_images(tiny_qwen), tuple(ARCHITECTURES))
