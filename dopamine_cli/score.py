@@ -22,8 +22,11 @@ def score(
     bag: Annotated[Path, typer.Argument(help="The recorded episode.")],
     model: Annotated[str, typer.Option(help="Registered reward model.")] = "nano",
     path: Annotated[
-        Path | None, typer.Option(help="Weights or adaptation folder; default: the shipped ones.")
-    ] = None,
+        str,
+        typer.Option(
+            help="Weights or adaptation folder, hub id, address, or a .yaml file of its settings; default: its own."
+        ),
+    ] = "",
     goal: Annotated[
         Path | None, typer.Option(help="Demonstration that shows start and goal.")
     ] = None,
@@ -36,7 +39,7 @@ def score(
 
     output = make_output(as_json)
     episode = load_episode(bag)
-    reward_model = load_reward_model(model, str(path or ""))
+    reward_model = load_reward_model(model, path)
     scored = relabel(episode, reward_model, references_for(episode, goal))
     rows = rows_of(scored)
     if as_json:
