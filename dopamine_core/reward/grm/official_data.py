@@ -190,16 +190,22 @@ def read_tasks(folder: Path) -> tuple[str, ...]:
     content = _read_json(path)
     if isinstance(content, dict):
         content = content.get("instructions") or [content.get("instruction")]
-    if not isinstance(content, list) or not content:
-        content = [None]
-    bad = [text for text in content if not isinstance(text, str) or not text.strip() or IMAGE_MARK in text]
-    if bad:
+    return checked_tasks(content if isinstance(content, list) else [content], path)
+
+
+def checked_tasks(texts: Sequence[Any], where: Path) -> tuple[str, ...]:
+    """Check that sentences can stand in a question.
+
+    :raises DemonstrationError: when there are none, or one is empty, no text, or holds the mark of an image.
+    """
+    bad = [text for text in texts if not isinstance(text, str) or not text.strip() or IMAGE_MARK in text]
+    if bad or not texts:
         raise DemonstrationError(
-            expected=f"sentences in {path}: a list, or instruction or instructions",
-            got=repr(bad[0]),
+            expected=f"the task in {where}, one sentence or several",
+            got=repr(bad[0]) if bad else "none",
             remedy="write the task as plain words",
         )
-    return tuple(content)
+    return tuple(texts)
 
 
 def write_annotations(folder: Path, segments: Sequence[Segment], tasks: Sequence[str]) -> None:

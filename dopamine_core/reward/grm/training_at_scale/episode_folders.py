@@ -1,0 +1,94 @@
+"""Recordings come in, official episode folders go out, which the official tools read."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+
+from dopamine_core.episodes.dataset import load_demonstration
+from dopamine_core.episodes.demonstration import Demonstration
+from dopamine_core.errors import DemonstrationError, DopamineError, LearnerError
+from dopamine_core.frames.codec import decode
+from dopamine_core.reward.grm.official_data import (
+    CAMERAS,
+    Segment,
+    checked_tasks,
+    write_annotations,
+)
+from dopamine_core.reward.grm.training_at_scale.hop_data import LeftOut
+from dopamine_core.reward.grm.training_at_scale.video import write_video
+from dopamine_core.reward.grm.views import three_views
+
+
+def write_episode_folders(paths: Sequence[Path], out_dir: Path) -> tuple[dict[str, Path], tuple[LeftOut, ...]]:
+    """Write each recording as ``episode_001``, ``episode_002`` and so on.
+
+    :param paths: MCAP files of kept demonstrations.
+    :returns: the folders by recording, and the recordings that could not be used.
+    :raises LearnerError: when a folder is there already or cannot be written.
+    """
+    written: dict[str, Path] = {}
+    left_out: list[LeftOut] = []
+    for path in paths:
+        folder = out_dir / f"episode_{len(written) + 1:03d}"
+        try:
+            write_episode_folder(load_demonstration(path), folder)
+            written[str(path)] = folder
+        except LearnerError:
+            raise
+        except DopamineError as error:
+            left_out.append(LeftOut(path.stem, type(error).__name__, str(error)))
+    return written, tuple(left_out)
+
+
+def write_episode_folder(demonstration: Demonstration, folder: Path) -> None:
+    """Write one demonstration: three videos at decision rate, keyframes and task.
+
+    :param folder: appears whole or not at all.
+    :raises LearnerError: when it is there already or cannot be written.
+    :raises ImageError: when a frame cannot be decoded.
+    :raises DemonstrationError: when frames differ in size, or the task cannot stand in a question.
+    """
+    tasks = checked_tasks([demonstration.task], folder)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        making = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        try:
+            _write_videos(demonstration, making)
+            write_annotations(making, _segments(demonstration), tasks)
+            making.chmod(0o755)
+            os.rename(making, folder)
+        finally:
+            shutil.rmtree(making, ignore_errors=True)
+    except OSError as error:
+        raise LearnerError(
+            expected=f"to write a new folder {folder}",
+            got=f"{type(error).__name__}: {error}",
+            remedy="choose another folder, or free space",
+        ) from error
+
+
+def _write_videos(demonstration: Demonstration, folder: Path) -> None:
+    stamps = [pair.stamp_ns for pair in demonstration.pairs]
+    rate_hz = 1e9 / float(np.median(np.diff(stamps)))
+    views = [three_views(pair) for pair in demonstration.pairs]
+    for slot, camera in enumerate(CAMERAS):
+        frames = [decode(view[slot]) for view in views]
+        if len({pixels.shape for pixels in frames}) > 1:
+            raise DemonstrationError(
+                expected=f"frames of one size from {camera}",
+                got=", ".join(sorted({str(pixels.shape) for pixels in frames})),
+                remedy="record the demonstration again",
+            )
+        write_video(folder / f"{camera}.mp4", frames, rate_hz)
+
+
+def _segments(demonstration: Demonstration) -> list[Segment]:
+    marks = demonstration.keyframes
+    return [Segment(f"subtask{k}", a, b) for k, (a, b) in enumerate(pairwise(marks), 1)]
