@@ -6,23 +6,30 @@ Only the head learns; ``encoder.onnx`` stays byte for byte what it was, so that 
 from __future__ import annotations
 
 import dataclasses
-import math
 import shutil
 import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from dopamine_core.episodes.demonstration import Demonstration
-from dopamine_core.errors import AdaptationCancelled, ModelError
+from dopamine_core.errors import ModelError
 from dopamine_core.evaluation.metrics import nan_mean, rmse, voc
 from dopamine_core.evaluation.score import curves, score_pairs
+from dopamine_core.reward.adaptation_folder import (
+    ON_DEMONSTRATIONS,
+    ON_PAIRS,
+    Listener,
+    OnProgress,
+    finite,
+    put_folder,
+)
+from dopamine_core.reward.demonstration_progress import progress_of
 from dopamine_core.reward.models.nano import NanoHopModel, read_folder
 from dopamine_core.reward.nano.calibration import PerturbedRun, calibrate, perturbed_runs
 from dopamine_core.reward.nano.export import export_head, write_model_json
@@ -39,7 +46,6 @@ from dopamine_core.reward.nano.one_demonstration import (
     encode_copies,
     joined,
     pixels_of,
-    progress_of,
     with_margin,
 )
 from dopamine_core.reward.nano.rehearsal import Rehearsal, load_rehearsal
@@ -49,19 +55,10 @@ from dopamine_core.reward.session import References
 
 __all__ = ["AdaptationReport", "OnProgress", "adapt", "load_references"]
 
-ON_DEMONSTRATIONS = "held-out demonstrations"
-ON_PAIRS = "held-out pairs of the demonstration"
 _TUNING_SHARE = 0.8  # of the time budget; calibration, export and report take the rest
 _HELD_OUT_REHEARSAL = 0.2
 _JUDGED_REHEARSAL = 256  # questions
 _CALIBRATION_COPIES = 4
-
-
-class OnProgress(Protocol):
-    """Told how an adaptation goes."""
-
-    def __call__(self, *, phase: str, fraction: float, loss: float, held_out_error: float) -> None:
-        """``fraction`` is of the whole; a number that does not exist yet is NaN."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +122,7 @@ def adapt(
     :raises AdaptationCancelled: when ``should_cancel`` said so.
     """
     job = _Job(
-        Path(out_dir), time_budget_s, seed, on_progress, should_cancel, config or TuningConfig()
+        on_progress, should_cancel, Path(out_dir), time_budget_s, seed, config or TuningConfig()
     )
     job.say("encode", 0.0)
     base = NanoHopModel(base_dir)
@@ -155,34 +152,14 @@ def adapt(
 
 
 @dataclass(frozen=True)
-class _Job:
+class _Job(Listener):
     """How it is done, and who listens."""
 
-    out_dir: Path
-    time_budget_s: float
-    seed: int
-    on_progress: OnProgress | None
-    should_cancel: Callable[[], bool] | None
-    config: TuningConfig
+    out_dir: Path = Path()
+    time_budget_s: float = 0.0
+    seed: int = 0
+    config: TuningConfig = dataclasses.field(default_factory=TuningConfig)
     began_s: float = dataclasses.field(default_factory=time.monotonic)
-
-    def say(
-        self, phase: str, fraction: float, loss: float = math.nan, held_out_error: float = math.nan
-    ) -> None:
-        """Report progress, or end when the caller wants to.
-
-        :raises AdaptationCancelled: when ``should_cancel`` said so.
-        """
-        if self.should_cancel and self.should_cancel():
-            raise AdaptationCancelled(
-                expected="an adaptation to its end",
-                got=f"a cancel during {phase}",
-                remedy="start it again when it is wanted; nothing was written",
-            )
-        if self.on_progress:
-            self.on_progress(
-                phase=phase, fraction=fraction, loss=loss, held_out_error=held_out_error
-            )
 
 
 @dataclass(frozen=True)
@@ -300,21 +277,8 @@ def _write(
         report = _report(job, base, NanoHopModel(folder), demonstration, held_out, tuned, runs)
         write_model_json(folder, shape, **about, report=finite(dataclasses.asdict(report)))
         job.say("done", 1.0)
-        _put(folder, job.out_dir)
+        put_folder(folder, job.out_dir, "model.json")
     return report
-
-
-def _put(folder: Path, place: Path) -> None:
-    """Move a finished folder to its place; an adapted model that is there goes away."""
-    if place.exists():
-        if not (place / "model.json").exists() and any(place.iterdir()):
-            raise ModelError(
-                expected=f"a new folder or an adapted model at {place}",
-                got="a folder with other files",
-                remedy="choose another folder",
-            )
-        shutil.rmtree(place)
-    folder.rename(place)
 
 
 def _report(
@@ -370,11 +334,3 @@ def _judge(
         errors.append(rmse(progress, label))
         orders.append(voc(progress))
     return nan_mean(errors), nan_mean(orders)
-
-
-def finite(values: dict[str, Any]) -> dict[str, Any]:
-    """JSON has no NaN: a figure that does not exist is null."""
-    return {
-        key: None if isinstance(value, float) and not math.isfinite(value) else value
-        for key, value in values.items()
-    }

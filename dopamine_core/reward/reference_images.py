@@ -11,6 +11,7 @@ from dopamine_core.reward.session import References
 from dopamine_core.types import CAMERAS, EncodedImage, FramePair
 
 FOLDER = "references"
+DESCRIPTIONS = ("model.json", "adaptation.json")  # of nano, of a GRM's adapter
 
 
 def save_references(folder: Path, start: FramePair, goal: FramePair) -> None:
@@ -35,7 +36,7 @@ def load_references(folder: Path | str) -> References:
     """
     folder = Path(folder)
     try:
-        task = json.loads((folder / "model.json").read_text(encoding="utf-8"))["task"]
+        task = json.loads(_description(folder).read_text(encoding="utf-8"))["task"]
         start, goal = (_pair(folder / FOLDER, name) for name in ("start", "goal"))
     except (OSError, ValueError, KeyError, ImageError) as error:
         raise ModelError(
@@ -44,6 +45,12 @@ def load_references(folder: Path | str) -> References:
             remedy="adapt the model again",
         ) from error
     return References(task, (goal,), start)
+
+
+def _description(folder: Path) -> Path:
+    """File that says what the folder is; the first name stands in the error when none is there."""
+    found = [folder / name for name in DESCRIPTIONS if (folder / name).exists()]
+    return found[0] if found else folder / DESCRIPTIONS[0]
 
 
 def _pair(folder: Path, name: str) -> FramePair:

@@ -16,17 +16,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dopamine_core.episodes.demonstration import Demonstration
-from dopamine_core.errors import DemonstrationError
 from dopamine_core.evaluation.metrics import spearman
+from dopamine_core.reward.demonstration_progress import decoded
 from dopamine_core.reward.hops import balance, hop_label
-from dopamine_core.reward.keyframe_states import checked_keyframes, frame_progress
-from dopamine_core.reward.models.nano import NanoHopModel, to_pixels
+from dopamine_core.reward.models.nano import NanoHopModel
 from dopamine_core.reward.nano.rehearsal import Rehearsal
 
-MIN_FRAMES = 10  # one second at decision rate
-_SAME_LEVELS = 1.5  # RMS grey levels by which a still picture may differ from itself
-_STILL_SHARE = 0.35  # of a usual step: closer to the last picture counts as arrived
-_LEAST_GAP = 3  # frames between the last keyframe and arrival
 _ORDERED = 0.9  # rank correlation with time from which the base model's reading counts ...
 _ENDED = 0.8  # ... and how far it must see the demonstration come
 
@@ -74,47 +69,8 @@ class Queries:
 
 
 def pixels_of(model: NanoHopModel, demonstration: Demonstration) -> NDArray[np.uint8]:
-    """Decode a demonstration for the encoder: (T, V, h, w, 3) uint8; V is 1 when no wrist view is there.
-
-    :raises DemonstrationError: when only some pairs have a wrist view.
-    :raises ImageError: when a frame cannot be decoded.
-    """
-    seen = {bool(pair.wrist.data) for pair in demonstration.pairs}
-    if len(seen) > 1:
-        raise DemonstrationError(
-            expected="wrist images in all frame pairs or in none",
-            got=f"both in episode {demonstration.episode_id!r}",
-            remedy="check the wrist camera and record it again",
-        )
-    views = 2 if seen == {True} else 1
-    rows = [
-        [to_pixels(image, model.size) for image in (pair.front, pair.wrist)[:views]]
-        for pair in demonstration.pairs
-    ]
-    return np.array(rows, np.uint8)
-
-
-def progress_of(demonstration: Demonstration, pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Progress (T,) of a demonstration's frames (Eq. 1); 1 from where its last picture is reached.
-
-    A person needs a moment to say that it is done: the still frames at the end are the goal, not the way to it.
-
-    :raises DemonstrationError: when it is too short, its keyframes do not fit or its goal looks like its start.
-    """
-    count = len(demonstration.pairs)
-    if count < MIN_FRAMES:
-        raise _unusable(demonstration, f"at least {MIN_FRAMES} frames", f"{count}")
-    marks = checked_keyframes(demonstration.keyframes, count)
-    distance = _distance(pixels, pixels[-1:])
-    usual = float(np.median(_distance(pixels[1:], pixels[:-1])))
-    near = distance < max(_SAME_LEVELS, _STILL_SHARE * usual)
-    if near[0]:
-        got = f"goal and start alike to {distance[0]:.1f} grey levels"
-        raise _unusable(demonstration, "a goal that looks different from the start", got)
-    away = np.flatnonzero(~near)
-    arrived = int(away[-1]) + 1 if len(away) else 0
-    kept = [0, *(mark for mark in marks[1:] if mark <= arrived - _LEAST_GAP), arrived]
-    return np.concatenate([frame_progress(kept, arrived + 1), np.ones(count - arrived - 1)])
+    """Decode a demonstration for the encoder: (T, V, h, w, 3) uint8; see ``decoded``."""
+    return decoded(demonstration, model.size)
 
 
 def blended(
@@ -145,20 +101,6 @@ def blended(
 def with_margin(progress: NDArray[np.float64], margin: float) -> NDArray[np.float64]:
     """Set arrival apart: what comes before ends at ``1 - margin``, so that done differs from nearly done."""
     return np.where(progress >= 1.0, 1.0, progress * (1.0 - margin))
-
-
-def _distance(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """RMS difference in grey levels, of the view that differs most: (T,)."""
-    gap = a.astype(np.float32) - b.astype(np.float32)
-    return np.sqrt((gap.astype(np.float64) ** 2).mean(axis=(2, 3, 4))).max(axis=1)
-
-
-def _unusable(demonstration: Demonstration, expected: str, got: str) -> DemonstrationError:
-    return DemonstrationError(
-        expected=f"a demonstration with {expected}",
-        got=f"{got} in episode {demonstration.episode_id!r}",
-        remedy="record another demonstration",
-    )
 
 
 def encode_copies(

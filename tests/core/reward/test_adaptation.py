@@ -13,6 +13,7 @@ from dopamine_core.errors import AdaptationCancelled, DemonstrationError, ModelE
 from dopamine_core.evaluation.metrics import voc
 from dopamine_core.evaluation.score import score_pairs
 from dopamine_core.reward.adaptation import AdaptationReport, adapt
+from dopamine_core.reward.demonstration_progress import progress_of
 from dopamine_core.reward.models.nano import NanoHopModel
 from dopamine_core.reward.nano.calibration import PerturbedRun, calibrate
 from dopamine_core.reward.nano.head_tuning import TuningConfig
@@ -21,7 +22,6 @@ from dopamine_core.reward.nano.one_demonstration import (
     Jitter,
     jitter,
     pixels_of,
-    progress_of,
 )
 from dopamine_core.reward.reference_images import load_references
 from dopamine_core.reward.registry import load_reward_model
