@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -144,7 +145,7 @@ def load_weights(
     config: CheckpointConfig,
     device: torch.device,
     dtype: torch.dtype,
-    **extra: Any,
+    extra: Mapping[str, Any] | None = None,
 ) -> Any:
     """Load a model's weights, all of them.
 
@@ -154,11 +155,12 @@ def load_weights(
     :raises MissingPackageError: when 4-bit weights are asked for without bitsandbytes.
     """
     options: dict[str, Any] = {
-        **extra,
+        **(extra or {}),
         "dtype": dtype,
         "attn_implementation": "sdpa",
         "local_files_only": True,
         "output_loading_info": True,
+        "ignore_mismatched_sizes": True,  # they are named below
         "device_map": "auto" if config.device == SPREAD else {"": device},
     }
     if config.quantisation == FOUR_BIT:
