@@ -14,7 +14,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from dopamine_core.reward.grm.branches import Branch, use_branches
+
 _SPARE = 1024  # tokens that a buffer grows by
+_UNUSED = torch.zeros(1, 1, 1, 1)
 
 
 @dataclass(eq=False)
@@ -100,6 +103,9 @@ class Row:
     language_model: Any
     cache: KeyValues = field(default_factory=KeyValues)
 
+    def __post_init__(self) -> None:
+        use_branches(self.language_model)
+
     @property
     def length(self) -> int:
         """Tokens held."""
@@ -122,9 +128,10 @@ class Row:
         made = self.language_model(
             inputs_embeds=embeddings,
             position_ids=torch.as_tensor(positions, device=device)[:, None],
-            attention_mask=self._mask(pieces, bounds).to(device)[None, None],
+            attention_mask=_UNUSED,  # branches say it all; a mask of four axes is passed on as it is
             past_key_values=self.cache,
             use_cache=True,
+            branches=self._branches(pieces, bounds, embeddings),
             **options,
         )
         self.cache.length = int(bounds[-1])
@@ -146,20 +153,42 @@ class Row:
             span.start, span.end = start, start + span.end - span.start
             start = span.end
 
-    def _mask(self, pieces: Sequence[Piece], bounds: NDArray[np.int64]) -> torch.Tensor:
-        """(new, held + new): True where a token is seen."""
-        held = self.length
-        mask = np.zeros((int(bounds[-1]) - held, int(bounds[-1])), dtype=bool)
+    def _branches(
+        self, pieces: Sequence[Piece], bounds: NDArray[np.int64], like: torch.Tensor
+    ) -> list[Branch]:
+        """What each piece sees: its spans, joined where they touch, and its own tokens so far."""
+        branches = []
         for piece, start, end in zip(pieces, bounds[:-1], bounds[1:], strict=True):
-            rows = mask[start - held : end - held]
-            for span in piece.sees:
-                rows[:, span.start : span.end] = True
-            own = np.tri(end - start, dtype=bool)
-            if piece.tree is not None:
-                size = len(piece.tree)
-                own[-size:, -size:] = piece.tree
-            rows[:, start:end] = own
-        return torch.from_numpy(mask)
+            spans = [(span.start, span.end) for span in piece.sees] + [(int(start), int(end))]
+            held = sum(b - a for a, b in spans) - len(piece)
+            place = int(start) - self.length, int(end) - self.length
+            branches.append(Branch(*place, _joined(spans), _mask(piece, held, like)))
+        return branches
+
+
+def _joined(spans: Sequence[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    """Join spans that follow each other without a gap."""
+    joined: list[tuple[int, int]] = []
+    for start, end in spans:
+        if joined and joined[-1][1] == start:
+            joined[-1] = (joined[-1][0], end)
+        else:
+            joined.append((start, end))
+    return tuple(joined)
+
+
+def _mask(piece: Piece, held: int, like: torch.Tensor) -> torch.Tensor | None:
+    """(n, held + n) to be added to the scores; None for a single token, which sees everything."""
+    if len(piece) == 1:
+        return None
+    own = np.tri(len(piece), dtype=bool)
+    if piece.tree is not None:
+        size = len(piece.tree)
+        own[-size:, -size:] = piece.tree
+    mask = torch.zeros(len(piece), held + len(piece), dtype=like.dtype, device=like.device)
+    hidden = torch.from_numpy(~own).to(like.device)
+    mask[:, held:].masked_fill_(hidden, torch.finfo(like.dtype).min)
+    return mask
 
 
 def _image(piece: Piece) -> torch.Tensor:

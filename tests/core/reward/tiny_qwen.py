@@ -7,7 +7,9 @@ The tokenizer is a byte-level BPE trained on a few sentences, with the real spec
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import torch
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -35,6 +37,7 @@ SPECIAL = (
     "<|image_pad|>",
     "<|video_pad|>",
 )
+_NONE: Mapping[str, object] = MappingProxyType({})
 _SPLIT = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
@@ -56,10 +59,14 @@ _DEFAULT_SYSTEM = (
 )
 
 
-def write_tokenizer(folder: Path, *, default_system: bool) -> Qwen2TokenizerFast:
+def write_tokenizer(
+    folder: Path, *, default_system: bool, text: Sequence[str] = (), merges: int = 150
+) -> Qwen2TokenizerFast:
     """Train and save the tokenizer.
 
     :param default_system: whether the chat template adds a system turn, as Qwen2.5-VL's does.
+    :param text: further sentences to learn words from.
+    :param merges: how many merges to learn.
     """
     bpe = Tokenizer(models.BPE())
     bpe.pre_tokenizer = pre_tokenizers.Sequence(
@@ -70,7 +77,8 @@ def write_tokenizer(folder: Path, *, default_system: bool) -> Qwen2TokenizerFast
     )
     bpe.decoder = decoders.ByteLevel()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
-    bpe.train_from_iterator(_TEXT, trainers.BpeTrainer(vocab_size=420, initial_alphabet=alphabet))
+    trainer = trainers.BpeTrainer(vocab_size=270 + merges, initial_alphabet=alphabet)
+    bpe.train_from_iterator([*_TEXT, *text], trainer)
     bpe.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in SPECIAL])
     tokenizer = Qwen2TokenizerFast(
         tokenizer_object=bpe, eos_token="<|im_end|>", pad_token="<|endoftext|>"
@@ -80,9 +88,12 @@ def write_tokenizer(folder: Path, *, default_system: bool) -> Qwen2TokenizerFast
     return tokenizer
 
 
-def write_qwen2_5(folder: Path, seed: int = 0, **text: int) -> Path:
+def write_qwen2_5(
+    folder: Path, seed: int = 0, vision: Mapping[str, object] = _NONE, **text: object
+) -> Path:
     """Save a tiny Qwen2.5-VL.
 
+    :param vision: replaces sizes of the vision tower.
     :param text: replaces sizes of the language model.
     """
     tokenizer = write_tokenizer(folder, default_system=True)
@@ -96,6 +107,7 @@ def write_qwen2_5(folder: Path, seed: int = 0, **text: int) -> Path:
             "out_hidden_size": text.get("hidden_size", 64),
             "fullatt_block_indexes": [1],
             "window_size": 56,
+            **vision,
         },
         **_token_ids(tokenizer),
     )
@@ -105,9 +117,12 @@ def write_qwen2_5(folder: Path, seed: int = 0, **text: int) -> Path:
     return folder
 
 
-def write_qwen3(folder: Path, seed: int = 0, **text: int) -> Path:
+def write_qwen3(
+    folder: Path, seed: int = 0, vision: Mapping[str, object] = _NONE, **text: object
+) -> Path:
     """Save a tiny Qwen3-VL.
 
+    :param vision: replaces sizes of the vision tower.
     :param text: replaces sizes of the language model.
     """
     tokenizer = write_tokenizer(folder, default_system=False)
@@ -126,6 +141,7 @@ def write_qwen3(folder: Path, seed: int = 0, **text: int) -> Path:
             "out_hidden_size": text.get("hidden_size", 64),
             "num_position_embeddings": 64,
             "deepstack_visual_indexes": [0, 1],
+            **vision,
         },
         **_token_ids(tokenizer),
     )
