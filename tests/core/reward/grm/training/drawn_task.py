@@ -21,6 +21,7 @@ def drawing(share: float, seed: int = 0) -> np.ndarray:
     frame = np.empty((56, 56, 3), np.uint8)
     frame[:] = rng.integers(20, 70, 3)
     frame[:, : round(share * 56)] = rng.integers(180, 250, 3)
+    frame[:6] = 0  # the ceiling: tells what is up
     return frame
 
 
