@@ -2,7 +2,8 @@
 
 Robometer's server puts success probabilities at ``outputs_success.success_probs``, its baseline server at
 ``outputs_progress.success_probs``: both places are read. A frame without an answer is ``null``, never 0;
-``outputs_progress.statuses``, an extension that others ignore, says why.
+``outputs_progress.statuses`` says why. That and ``outputs_progress.uncertainties``, the standard deviations of
+progress, are this suite's extension, which others ignore.
 """
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ def _progress_to_json(reply: Reply) -> dict[str, Any]:
     return {
         "progress_pred": [[_number(a.progress) for a in row] for row in reply.progress],
         "statuses": [[a.text or OK for a in row] for row in reply.progress],
+        "uncertainties": [[_number(a.uncertainty) for a in row] for row in reply.progress],
     }
 
 
@@ -75,9 +77,10 @@ def _progress_from_json(
     progress = _rows(head.get("progress_pred"), lengths, "outputs_progress.progress_pred")
     success = _success_rows(outputs, head, lengths)
     statuses = _optional_rows(head.get("statuses"), lengths, "outputs_progress.statuses")
+    spread = _optional_rows(head.get("uncertainties"), lengths, "outputs_progress.uncertainties")
     return tuple(
         tuple(_frame_answer(*values) for values in zip(*rows, strict=True))
-        for rows in zip(progress, success, statuses, strict=True)
+        for rows in zip(progress, success, statuses, spread, strict=True)
     )
 
 
@@ -109,14 +112,15 @@ def _rows(value: Any, lengths: Sequence[int], name: str) -> list[list[Any]]:
     return value
 
 
-def _frame_answer(progress: Any, success: Any, status: Any) -> FrameAnswer:
+def _frame_answer(progress: Any, success: Any, status: Any, uncertainty: Any) -> FrameAnswer:
     value, fault = _fraction(progress, "progress")
-    probability, success_fault = (
-        (math.nan, "") if success is None else _fraction(success, "success")
-    )
+    probability, success_fault = _optional_fraction(success, "success")
     said = str(status)[:_MOST_WORDS] if status not in (None, OK) else ""
     text = (said if progress is None else "") or fault or success_fault
-    return FrameAnswer(math.nan if text else value, math.nan if text else probability, text)
+    if text:
+        return FrameAnswer(text=text)
+    spread, _ = _optional_fraction(uncertainty, "uncertainty")
+    return FrameAnswer(value, probability, uncertainty=spread)
 
 
 def _preferences_from_json(outputs: dict[str, Any], count: int) -> tuple[PreferenceAnswer, ...]:
@@ -134,6 +138,10 @@ def _fraction(value: Any, name: str) -> tuple[float, str]:
     if not number or not -_ROUNDING <= value <= 1.0 + _ROUNDING:
         return math.nan, f"expected {name} in [0, 1], got {value!r:.40}; the answer is not used"
     return min(1.0, max(0.0, float(value))), ""
+
+
+def _optional_fraction(value: Any, name: str) -> tuple[float, str]:
+    return (math.nan, "") if value is None else _fraction(value, name)
 
 
 def _number(value: float) -> float | None:

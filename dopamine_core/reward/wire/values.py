@@ -100,6 +100,7 @@ class FrameAnswer:
     progress: float = math.nan  # in [0, 1]
     success: float = math.nan  # in [0, 1]; NaN when the model gives none
     text: str = ""
+    uncertainty: float = math.nan  # standard deviation of progress; NaN when the model gives none
 
 
 @dataclass(frozen=True)
