@@ -26,25 +26,19 @@ from dopamine_core.reward.remote.faults import RemoteError
 from dopamine_core.reward.session import HopQuery, References, RewardModel, RewardSession
 from dopamine_core.reward.success import SuccessRule
 from dopamine_core.types import Decision, DecisionOwner, EncodedImage, FramePair, Status
-from tests.core.reward.remote.fake_server import CALIBRATED, SHARE, Asked, FakeServer, Fault
+from tests.core.reward.remote.fake_server import SHARE, Asked, FakeServer, Fault
 from tests.core.reward.remote.quick import QUICK
+from tests.core.reward.remote.served import SERVED
 from tests.core.reward.toy_model import bar_pair, hop_of
 
 TASK = "fill {the} bar <image>"
 REFERENCES = References(TASK, (bar_pair(1.0),), bar_pair(0.03))
-SETTINGS: dict[str, dict[str, Any]] = {
-    "grm_remote": {"model": "grm", "resize": "client"},
-    "roboreward_remote": {"model": "roboreward", "min_pixels": 0},
-    "gvl": {"model": "gvl"},
-    "topreward": {"model": "topreward", **CALIBRATED},
-    "vlac": {"model": "vlac"},
-}
 CLIPS = ("roboreward_remote", "gvl", "topreward")
 SHARES = (0.1, 0.3, 0.25, 0.6, 0.9)
 
 
 def load(name: str, server: FakeServer, **settings: Any) -> RewardModel:
-    return load_reward_model(name, server.address, settings={**QUICK, **SETTINGS[name], **settings})
+    return load_reward_model(name, server.address, settings={**QUICK, **SERVED[name], **settings})
 
 
 def session_of(name: str, server: FakeServer, **settings: Any) -> RewardSession:
@@ -63,7 +57,7 @@ def said(asked: Asked) -> list[str]:
 # ---- every back end
 
 
-@pytest.mark.parametrize("name", SETTINGS)
+@pytest.mark.parametrize("name", SERVED)
 def test_progress_follows_what_is_shown(server: FakeServer, name: str) -> None:
     session = session_of(name, server)
     readings = [session.observe(bar_pair(share, k + 1)) for k, share in enumerate(SHARES)]
@@ -74,7 +68,7 @@ def test_progress_follows_what_is_shown(server: FakeServer, name: str) -> None:
     assert all(asked.body["temperature"] == 0 for asked in server.asked)
 
 
-@pytest.mark.parametrize("name", SETTINGS)
+@pytest.mark.parametrize("name", SERVED)
 def test_the_task_is_taken_as_it_is(server: FakeServer, name: str) -> None:
     session = session_of(name, server)
     session.observe(bar_pair(0.2))
@@ -82,7 +76,7 @@ def test_the_task_is_taken_as_it_is(server: FakeServer, name: str) -> None:
     assert all(TASK in asked.text for asked in server.asked)
 
 
-@pytest.mark.parametrize("name", SETTINGS)
+@pytest.mark.parametrize("name", SERVED)
 def test_the_default_words_are_served_with_their_hash(server: FakeServer, name: str, tmp_path: Path) -> None:
     own = load(name, server).model_id
     assert own.name == name and len(own.sha256) == 64
@@ -102,7 +96,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("fault", BAD)
-@pytest.mark.parametrize("name", [name for name in SETTINGS if name != "topreward"])
+@pytest.mark.parametrize("name", [name for name in SERVED if name != "topreward"])
 def test_an_answer_that_cannot_be_read_is_invalid_and_holds(server: FakeServer, name: str, fault: str) -> None:
     session = session_of(name, server)
     first = session.observe(bar_pair(0.1))
@@ -134,7 +128,7 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-@pytest.mark.parametrize("name", SETTINGS)
+@pytest.mark.parametrize("name", SERVED)
 def test_no_label_is_lost_when_the_server_goes_wrong(server: FakeServer, name: str, fault: str) -> None:
     model = load(name, server, retries=0, read_timeout_s=0.3)
     labeller = EpisodeLabeller(model, REFERENCES, SuccessRule(0.99))
@@ -156,7 +150,7 @@ def _decision(k: int) -> Decision:
     return Decision(k + 1, "e", k, DecisionOwner.AGENT, k + 1, k + 1, k + 1)
 
 
-@pytest.mark.parametrize("name", SETTINGS)
+@pytest.mark.parametrize("name", SERVED)
 def test_two_robots_of_one_process_get_their_own_answers(server: FakeServer, name: str) -> None:
     server.seconds = 0.01
     one, two = session_of(name, server), session_of(name, server)
@@ -517,7 +511,7 @@ def test_one_camera_is_shown(server: FakeServer, name: str, camera: str) -> None
     assert set(shares_of(server.asked[-1])) == {0.2 if camera == "front" else 0.7}
 
 
-@pytest.mark.parametrize("name", SETTINGS)
+@pytest.mark.parametrize("name", SERVED)
 def test_an_image_that_cannot_be_read_is_no_question(server: FakeServer, name: str) -> None:
     session = session_of(name, server)
     junk = EncodedImage(1, "jpeg", b"junk", 1, 1)
