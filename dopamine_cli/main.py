@@ -12,6 +12,7 @@ from dopamine_cli.nano import nano
 from dopamine_cli.record import record
 from dopamine_cli.report import report
 from dopamine_cli.score import score
+from dopamine_cli.serve import serve
 from dopamine_cli.train import train
 
 app = typer.Typer(
@@ -22,7 +23,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_show_locals=False,
 )
-for command in (demo, record, adapt, train, score, report, check, doctor):
+for command in (demo, record, adapt, train, score, report, check, serve, doctor):
     app.command()(command)
 app.add_typer(nano, name="nano")
 

@@ -11,6 +11,7 @@ import math
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 
 from starlette.applications import Starlette
@@ -165,7 +166,8 @@ def _finish(
     record.code, record.seconds = response.status_code, time.monotonic() - began_s
     response.headers["X-Request-Id"] = record.request_id
     service.metrics.answered(record.path, record.code, record.seconds)
-    service.on_request(record)
+    with suppress(OSError):  # a log that cannot be written stops no robot
+        service.on_request(record)
     return response
 
 

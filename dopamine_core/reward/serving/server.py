@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import math
+import signal
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import FrameType
 
 import uvicorn
 
@@ -18,6 +20,7 @@ from dopamine_core.reward.serving.config import ServeConfig
 
 _AFTER_GRACE_S = 2.0  # for replies to those who were still waiting
 _STARTED_WITHIN_S = 10.0
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def open_socket(config: ServeConfig) -> socket.socket:
@@ -46,10 +49,15 @@ def address_of(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def run(service: Service, listener: socket.socket) -> None:
-    """Serve until a signal comes; requests under way have the grace time to end."""
-    server = _server(service)
+def run(service: Service, listener: socket.socket, on_started: Callable[[], None]) -> bool:
+    """Serve until a signal comes; requests under way have the grace time to end.
+
+    :param on_started: called once clients can connect.
+    :returns: whether it was Ctrl-C.
+    """
+    server = _server(service, on_started)
     server.run([listener])
+    return server.interrupted
 
 
 @contextmanager
@@ -75,7 +83,7 @@ def _wait(ready: Callable[[], bool]) -> None:
         time.sleep(0.005)
 
 
-def _server(service: Service) -> _Server:
+def _server(service: Service, on_started: Callable[[], None] = lambda: None) -> _Server:
     config = uvicorn.Config(
         build_app(service),
         log_config=None,
@@ -84,15 +92,42 @@ def _server(service: Service) -> _Server:
         server_header=False,
         timeout_graceful_shutdown=math.ceil(service.config.grace_s + _AFTER_GRACE_S),
     )
-    return _Server(config, service)
+    return _Server(config, service, on_started)
 
 
 class _Server(uvicorn.Server):
     """Answers those who wait before it goes: uvicorn alone would cut them off."""
 
-    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+    def __init__(
+        self, config: uvicorn.Config, service: Service, on_started: Callable[[], None]
+    ) -> None:
         super().__init__(config)
         self._service = service
+        self._on_started = on_started
+        self.interrupted = False
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Stop at a signal and go on after it; uvicorn alone would raise it once more."""
+        if threading.current_thread() is not threading.main_thread():
+            yield  # only the main thread hears signals
+            return
+        before = {number: signal.signal(number, self.handle_exit) for number in _SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to stop."""
+        self.interrupted |= sig == signal.SIGINT
+        super().handle_exit(sig, frame)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, and say so."""
+        await super().startup(sockets)
+        self._on_started()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Refuse what is new, give what is under way its time, then fail the rest."""
