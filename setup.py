@@ -43,6 +43,7 @@ setup(
             "demo_node = dopamine_demo_node.demo_node:main",
             "learner_node = dopamine_rl_node.learner_node:main",
             "operator_node = dopamine_sim.operator_node:main",
+            "relabel_node = dopamine_reward_node.relabel_node:main",
             "reward_node = dopamine_reward_node.reward_node:main",
         ]
     },

@@ -9,11 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from dopamine_core.episodes.data import EpisodeData
+from dopamine_core.episodes.references import references_of
 from dopamine_core.errors import DopamineError, LearnerError
 from dopamine_core.reward.registry import load_reward_model
 from dopamine_core.reward.relabel import relabel
-from dopamine_core.reward.session import References, RewardModel
-from dopamine_core.types import EpisodeKind, ModelId, Potential, Status
+from dopamine_core.reward.session import RewardModel
+from dopamine_core.types import ModelId, Potential, Status
 
 # The task was not set yet, or the model broke: with the same frames it would answer now.
 _UNASKED = (Status.NO_TASK, Status.MODEL_ERROR)
@@ -98,27 +99,6 @@ def _newest(episodes: list[EpisodeData]) -> ModelId | None:
     ordered = sorted(episodes, key=lambda episode: episode.info.start_ns)
     labelled = [p.model for episode in ordered for p in episode.potentials if p is not None]
     return labelled[-1] if labelled else None
-
-
-def references_of(episodes: list[EpisodeData], max_goals: int) -> References:
-    """Start and goals as the demo node gives them to the reward node: of the first demonstrations, in order of time.
-
-    :raises LearnerError: when there is no demonstration with frames.
-    """
-    ordered = sorted(episodes, key=lambda episode: episode.info.start_ns)
-    seen = [
-        [pair for pair in episode.pairs if pair is not None]
-        for episode in ordered
-        if episode.info.kind is EpisodeKind.DEMONSTRATION
-    ]
-    seen = [pairs for pairs in seen if pairs][:max_goals]
-    if not seen:
-        raise LearnerError(
-            expected="a demonstration, whose end shows the goal",
-            got="none with frames",
-            remedy="add a demonstration to the bags",
-        )
-    return References(ordered[0].info.task, tuple(pairs[-1] for pairs in seen), seen[0][0])
 
 
 __all__ = ["PresentModel", "models_of", "references_of"]

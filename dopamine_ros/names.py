@@ -12,6 +12,7 @@ TELEOP_TWIST_UNSTAMPED = "teleop/twist"
 FRAME_PAIRS = "reward/frame_pairs"
 PROGRESS = "reward/progress"
 POTENTIAL = "reward/potential"
+RELABELLED = "reward/relabelled"
 REWARD = "reward/terms"
 SUCCESS = "reward/success"
 PLOT_PREFIX = "reward/plot"  # std_msgs/Float64 twins: reward/plot/progress ...

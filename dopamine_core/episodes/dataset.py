@@ -52,19 +52,23 @@ _UNREADABLE = (
 )
 
 
-def load_episode(path: Path | str) -> EpisodeData:
+def load_episode(
+    path: Path | str, *, info: EpisodeInfo | None = None, to_success: bool = True
+) -> EpisodeData:
     """Load one recorded episode.
 
     A recording without a close (recovered after a crash) is a truncated episode of unknown outcome.
 
     :param path: ``*.mcap`` of one episode.
+    :param info: state of the episode when it is known better than the recording says; None takes the recording's.
+    :param to_success: whether decisions after the success stamp are dropped.
     :raises RecordingError: when it is missing, damaged, or holds no episode.
     """
     path = Path(path)
     content = read_bag(path)
     values = _decode(path, content)
     assembler = EpisodeAssembler(_WHOLE_BAG)
-    info = dataclasses.replace(_episode_info(path, values), bag_path=str(path))
+    info = dataclasses.replace(info or _episode_info(path, values), bag_path=str(path))
     for method, topic in (
         ("add_decision", contents.DECISION),
         ("add_potential", contents.POTENTIAL),
@@ -75,8 +79,9 @@ def load_episode(path: Path | str) -> EpisodeData:
             getattr(assembler, method)(value)
     for pair in _pairs(values):
         assembler.add_pair(pair)
-    assembler.on_episode(info)
-    return _with_keyframes(path, assembler.flush()[0], content)
+    assembler.on_episode(info if to_success else dataclasses.replace(info, success_ns=0))
+    episode = dataclasses.replace(assembler.flush()[0], info=info)
+    return _with_keyframes(path, episode, content)
 
 
 def load_demonstration(path: Path | str) -> Demonstration:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dopamine_msgs.msg import Decision as DecisionMsg
+from dopamine_msgs.msg import EpisodePotentials as EpisodePotentialsMsg
 from dopamine_msgs.msg import Potential as PotentialMsg
 from dopamine_msgs.msg import Progress as ProgressMsg
 from dopamine_msgs.msg import Reward as RewardMsg
@@ -11,16 +12,19 @@ from dopamine_msgs.msg import RewardStatus as RewardStatusMsg
 from dopamine_msgs.msg import Success as SuccessMsg
 
 from dopamine_core.episodes import decode
+from dopamine_core.episodes.potential_set import PotentialSet
 from dopamine_core.reward.shaping import RewardTerms
 from dopamine_core.reward.success import SuccessEvent
 from dopamine_core.types import (
     Decision,
+    EpisodeInfo,
     FramePair,
     ModelId,
     Potential,
     Reading,
     Status,
 )
+from dopamine_ros.convert.episodes import episode_from_msg, episode_to_msg
 from dopamine_ros.convert.stamps import duration_from_ns, from_ns, to_ns
 
 TERMINAL_MODES = {"exact": RewardMsg.MODE_EXACT, "paper": RewardMsg.MODE_PAPER}
@@ -86,6 +90,45 @@ def potential_to_msg(potential: Potential) -> PotentialMsg:
 def potential_from_msg(message: PotentialMsg) -> Potential:
     """Return the label-lane answer of a message; numbers carry float32 precision."""
     return decode.potential(message)
+
+
+def potential_set_to_msg(potentials: PotentialSet, stamp_ns: int) -> EpisodePotentialsMsg:
+    """Return the message of a relabelled episode."""
+    message = EpisodePotentialsMsg(
+        episode=episode_to_msg(potentials.info),
+        status=status_to_msg(Status.OK),
+        model=model_to_msg(potentials.model),
+        labels_sha256=potentials.labels_sha256,
+        potentials=[potential_to_msg(item) for item in potentials.potentials],
+    )
+    message.header.stamp = from_ns(stamp_ns)
+    return message
+
+
+def no_potentials_to_msg(
+    info: EpisodeInfo, text: str, model: ModelId, stamp_ns: int
+) -> EpisodePotentialsMsg:
+    """Return the message of an episode that cannot be relabelled.
+
+    :param text: why.
+    """
+    message = EpisodePotentialsMsg(
+        episode=episode_to_msg(info),
+        status=status_to_msg(Status.MODEL_ERROR, text),
+        model=model_to_msg(model),
+    )
+    message.header.stamp = from_ns(stamp_ns)
+    return message
+
+
+def potential_set_from_msg(message: EpisodePotentialsMsg) -> PotentialSet:
+    """Return the potentials of a relabelled episode; numbers carry float32 precision."""
+    return PotentialSet(
+        info=episode_from_msg(message.episode),
+        model=model_from_msg(message.model),
+        labels_sha256=message.labels_sha256,
+        potentials=tuple(potential_from_msg(item) for item in message.potentials),
+    )
 
 
 def progress_to_msg(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ElementTree.parse(ROOT / "package.xml").getroot()
-NODES = {"agent", "cell", "command", "demo", "learner", "operator", "reward"}
+NODES = {"agent", "cell", "command", "demo", "learner", "operator", "relabel", "reward"}
 
 
 def test_both_manifests_say_the_same() -> None:

@@ -24,6 +24,7 @@ CONFIG = ROOT / "config"
 FILES = {  # module: parameter files that it is given
     "dopamine_rl_node.command_node": ("command_node.yaml", "limits.yaml"),
     "dopamine_reward_node.reward_node": ("reward_node.yaml",),
+    "dopamine_reward_node.relabel_node": ("relabel_node.yaml",),
     "dopamine_demo_node.demo_node": ("demo_node.yaml",),
     "dopamine_rl_node.agent_node": ("agent_node.yaml",),
     "dopamine_rl_node.learner_node": ("learner_node.yaml",),

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from dopamine_core.episodes.data import EpisodeData
-from dopamine_core.errors import LearnerError, ModelError
+from dopamine_core.errors import DemonstrationError, LearnerError, ModelError
 from dopamine_core.reward.session import References
 from dopamine_core.types import EpisodeKind, ModelId, Reading, Status
 from dopamine_rl_node.frame_store import FrameStore
@@ -125,7 +125,7 @@ def test_unlabelled_episodes_without_a_model_are_named(tmp_path: Path) -> None:
 def test_a_goal_is_needed_to_relabel(tmp_path: Path) -> None:
     knows = present(tmp_path, Answers(NEW))
     knows.heard = NEW
-    with pytest.raises(LearnerError, match="a demonstration, whose end shows the goal"):
+    with pytest.raises(DemonstrationError, match="a demonstration, whose end shows the goal"):
         knows.bring_up_to_date([episode(OLD, EpisodeKind.ROLLOUT)])
 
 
