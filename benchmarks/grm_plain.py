@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+from transformers import GenerationConfig
 
 from dopamine_core.reward.grm.prompt import GrmPrompt
 from dopamine_core.reward.vlm.checkpoint import Checkpoint
@@ -55,9 +56,11 @@ class PlainGrm:
 
     @torch.inference_mode()
     def write(self, queries: Sequence[PlainQuery], tokens: int) -> list[list[int]]:
-        """Generate exactly so many tokens greedily, all queries in one batch."""
+        """Generate exactly so many tokens greedily, all queries in one batch; the end token is one like others."""
         inputs = self.batch(queries).inputs
-        made = self._checkpoint.model.generate(
-            **inputs, do_sample=False, max_new_tokens=tokens, min_new_tokens=tokens
+        never = self._checkpoint.model.config.get_text_config().vocab_size  # no token has this id
+        forced = GenerationConfig(
+            do_sample=False, max_new_tokens=tokens, pad_token_id=0, eos_token_id=never
         )
+        made = self._checkpoint.model.generate(**inputs, generation_config=forced)
         return made[:, inputs["input_ids"].shape[1] :].tolist()
