@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,19 +15,28 @@ from dopamine_core.reward.pairwise import PairwiseModel
 from dopamine_core.reward.registry import load_reward_model
 from dopamine_core.reward.session import References, RewardModel, RewardSession
 from dopamine_core.types import EncodedImage, FramePair, Status
+from tests.core.reward.tiny_qwen import write_qwen2_5, write_qwen3
 from tests.core.reward.toy_model import BarModel
 
-MODELS: dict[str, Callable[[], RewardModel]] = {
-    "bar": lambda: PairwiseModel(BarModel()),
-    "nano": lambda: load_reward_model("nano"),
+MODELS: dict[str, Callable[[Path], RewardModel]] = {
+    "bar": lambda folder: PairwiseModel(BarModel()),
+    "nano": lambda folder: load_reward_model("nano"),
+    "grm on qwen2.5": lambda folder: grm(write_qwen2_5(folder)),
+    "grm on qwen3": lambda folder: grm(write_qwen3(folder)),
 }
 JUNK = EncodedImage(1, "jpeg", b"junk", 1, 1)
 MISSING = EncodedImage(0, "", b"", 0, 0)
 
 
+def grm(checkpoint: Path) -> RewardModel:
+    """Random weights put next to no probability on score strings: any share counts."""
+    settings = {"path": str(checkpoint), "min_mass": 0.0, "max_pixels": 12544}
+    return load_reward_model("grm", settings=settings)
+
+
 @pytest.fixture(scope="module", params=MODELS)
-def model(request: pytest.FixtureRequest) -> RewardModel:
-    return MODELS[request.param]()
+def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> RewardModel:
+    return MODELS[request.param](tmp_path_factory.mktemp("model"))
 
 
 def picture(seed: int) -> FramePair:

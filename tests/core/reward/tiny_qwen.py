@@ -1,13 +1,14 @@
 """Tiny randomly initialised Qwen2.5-VL and Qwen3-VL checkpoints, saved in the published layout.
 
-The tokenizer is a byte-level BPE trained on a few sentences, with the real special tokens in the real order, so that
-``<score>+12.5%</score>`` splits as it does for the real one: one token per digit, signs and brackets merged.
+The tokenizer is a byte-level BPE trained on a few sentences and on the GRM's prompt, with the real special tokens in
+the real order, so that ``<score>+12.5%</score>`` splits as it does for the real one (one token per digit, signs and
+brackets merged) and the prompt is about as long.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
@@ -20,6 +21,8 @@ from transformers import (
     Qwen3VLConfig,
     Qwen3VLForConditionalGeneration,
 )
+
+from dopamine_core.reward.grm.prompt import own_prompt
 
 SPECIAL = (
     "<|endoftext|>",
@@ -59,14 +62,10 @@ _DEFAULT_SYSTEM = (
 )
 
 
-def write_tokenizer(
-    folder: Path, *, default_system: bool, text: Sequence[str] = (), merges: int = 150
-) -> Qwen2TokenizerFast:
+def write_tokenizer(folder: Path, *, default_system: bool) -> Qwen2TokenizerFast:
     """Train and save the tokenizer.
 
     :param default_system: whether the chat template adds a system turn, as Qwen2.5-VL's does.
-    :param text: further sentences to learn words from.
-    :param merges: how many merges to learn.
     """
     bpe = Tokenizer(models.BPE())
     bpe.pre_tokenizer = pre_tokenizers.Sequence(
@@ -77,8 +76,8 @@ def write_tokenizer(
     )
     bpe.decoder = decoders.ByteLevel()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(vocab_size=270 + merges, initial_alphabet=alphabet)
-    bpe.train_from_iterator([*_TEXT, *text], trainer)
+    trainer = trainers.BpeTrainer(vocab_size=1200, initial_alphabet=alphabet)
+    bpe.train_from_iterator([*_TEXT, own_prompt().text], trainer)
     bpe.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in SPECIAL])
     tokenizer = Qwen2TokenizerFast(
         tokenizer_object=bpe, eos_token="<|im_end|>", pad_token="<|endoftext|>"
