@@ -1,0 +1,72 @@
+"""A batch comes in, the terms of its loss go out; what the trainer needs to know of a model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from dopamine_core.reward.grm.grid import ScoreGrid
+from dopamine_core.reward.grm.training.collate import IGNORED, AnswerBatch, GridBatch
+from dopamine_core.reward.grm.training.losses import answer_loss, expected_hop_loss, read_hops
+
+
+class Objective(nn.Module):
+    """A model with its loss. Everything the trainer does to it goes through ``forward``, as sharing weights needs.
+
+    Subclasses are any model's; the trainer knows only this.
+    """
+
+    def forward(self, batch: Any) -> dict[str, Tensor]:
+        """Return the terms of the loss, scalars whose sum is minimised; each a mean over ``weight`` entries."""
+        raise NotImplementedError
+
+    def weight(self, batch: Any) -> float:
+        """How many entries the means are over; a step's loss is the mean over all processes' entries."""
+        raise NotImplementedError
+
+
+class AnswerObjective(Objective):
+    """Cross-entropy of the written score, a mean over answer tokens, as the official trainer has it.
+
+    :param model: transformers' Qwen-VL model for generation, or peft's around it.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, batch: AnswerBatch) -> dict[str, Tensor]:
+        """Return ``answer``."""
+        return {"answer": answer_loss(_bare(self.model), batch)}
+
+    def weight(self, batch: AnswerBatch) -> float:
+        """Answer tokens."""
+        return float((batch.labels != IGNORED).sum())
+
+
+class ExpectedHopObjective(Objective):
+    """Squared error of the expected hop (arXiv 2512.23703 v1, Eq. 12), a mean over questions.
+
+    :param model: transformers' Qwen-VL model for generation, or peft's around it.
+    :param mass_weight: weight of -log P(the answer is a score).
+    """
+
+    def __init__(self, model: nn.Module, grid: ScoreGrid, mass_weight: float) -> None:
+        super().__init__()
+        self.model, self._grid, self._mass_weight = model, grid, mass_weight
+
+    def forward(self, batch: GridBatch) -> dict[str, Tensor]:
+        """Return ``hop`` and ``mass``."""
+        reading = read_hops(_bare(self.model), batch, self._grid)
+        hop = expected_hop_loss(reading, batch.hops)
+        return {"hop": hop, "mass": expected_hop_loss(reading, batch.hops, self._mass_weight) - hop}
+
+    def weight(self, batch: GridBatch) -> float:
+        """Questions."""
+        return float(len(batch.hops))
+
+
+def _bare(model: Any) -> Any:
+    """Transformers' own model, whose layers peft has replaced in place."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model

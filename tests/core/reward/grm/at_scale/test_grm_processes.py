@@ -1,0 +1,56 @@
+"""Two processes learn what one learns; one that is killed ends the run, which can be continued."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+import pytest
+
+from tests.core.reward.grm.at_scale.tiny_run import (
+    largest_difference,
+    log_of,
+    losses_of,
+    run_here,
+    start_torchrun,
+)
+
+LIMIT_S = 60
+
+
+@pytest.fixture(scope="module")
+def alone(hop_file, qwen3, tmp_path_factory):
+    """Folder of the run in one process."""
+    out = tmp_path_factory.mktemp("alone")
+    run_here(hop_file, qwen3, out)
+    return out
+
+
+@pytest.mark.parametrize("shard", ["none", "full"])
+def test_two_processes_learn_what_one_learns(alone, hop_file, qwen3, tmp_path, shard):
+    run = start_torchrun(hop_file, qwen3, tmp_path, shard=shard)
+    said, _ = run.communicate(timeout=LIMIT_S)
+    assert run.returncode == 0, said
+    assert len(log_of(tmp_path, "started")) == 2
+    assert losses_of(tmp_path) == pytest.approx(losses_of(alone), rel=1e-5)
+    assert largest_difference(tmp_path, alone) < 1e-4
+
+
+def test_a_killed_process_ends_the_run_which_can_be_continued(alone, hop_file, qwen3, tmp_path):
+    run = start_torchrun(hop_file, qwen3, tmp_path, shard="full", steps=16, save_every=2)
+    try:
+        deadline_s = time.monotonic() + LIMIT_S
+        while len(log_of(tmp_path, "step")) < 3 and time.monotonic() < deadline_s:
+            time.sleep(0.02)
+        (victim,) = [row["pid"] for row in log_of(tmp_path, "started") if row["rank"] == 1]
+        os.kill(victim, signal.SIGKILL)
+        said, _ = run.communicate(timeout=LIMIT_S)
+    finally:
+        run.kill()
+    assert run.returncode != 0
+    assert "LearnerError: expected" in said and "continue from" in said and "--resume" in said
+    done = log_of(tmp_path, "saved")[-1]["step"]
+    report = run_here(hop_file, qwen3, tmp_path, resume=True, steps=16, save_every=20)
+    assert report.steps == 16 - done > 0
+    assert report.last_loss < losses_of(alone)[0]
