@@ -8,8 +8,8 @@ from __future__ import annotations
 import math
 import os
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +20,12 @@ from dopamine_msgs.msg import (
     Command,
     Decision,
     Episode,
+    EpisodePotentials,
     LearnerStatus,
     PolicyWeights,
     Potential,
     Progress,
+    RewardStatus,
 )
 from dopamine_msgs.msg import FramePair as FramePairMsg
 from rclpy.action import ActionServer, CancelResponse
@@ -51,23 +53,31 @@ from dopamine_core.rl.encoder import FrozenEncoder
 from dopamine_core.rl.learner import Learner, LearnerConfig
 from dopamine_core.rl.observation import ObservationBuilder, ObservationConfig
 from dopamine_core.rl.policy import PolicyInfo
+from dopamine_core.rl.status import Phase
 from dopamine_core.rl.transitions import TransitionConfig, observe
 from dopamine_core.types import EpisodeKind, FramePair
 from dopamine_rl_node.frame_store import FrameStore
 from dopamine_rl_node.learner_worker import LearnerWorker, TrainJob, TrainRequest, WorkerConfig
 from dopamine_rl_node.present_model import PresentModel
+from dopamine_rl_node.relabelled_episodes import RelabelledEpisodes
 from dopamine_ros import names, qos
 from dopamine_ros.convert.commands import command_from_msg, joint_sample_from_msg
 from dopamine_ros.convert.episodes import episode_from_msg
 from dopamine_ros.convert.images import frame_pair_from_msg
 from dopamine_ros.convert.learner import policy_to_msg, status_to_msg
-from dopamine_ros.convert.reward import decision_from_msg, model_from_msg, potential_from_msg
+from dopamine_ros.convert.reward import (
+    decision_from_msg,
+    model_from_msg,
+    potential_from_msg,
+    potential_set_from_msg,
+)
 from dopamine_ros.diagnostics import ERROR, OK, WARN, Diagnostics
 from dopamine_ros.parameters import declare
 from dopamine_ros.tolerance import tolerant
 
 # Deeper than the cameras' own: on a busy machine this process runs last, and a lost frame costs a transition.
 FRAMES = QoSProfile(depth=90, reliability=ReliabilityPolicy.BEST_EFFORT)
+LIVE, RELABELLED = "live", "relabelled"
 FEEDBACK_S = 0.2
 POP_S = 0.2
 
@@ -88,6 +98,13 @@ class LearnerNodeConfig:
     threads: int = setting(1, doc="Threads of torch.", low=1, high=64)
     max_goals: int = setting(
         3, doc="Goal images for relabelling; must equal the demo node's.", low=1, high=16
+    )
+
+    labels: str = setting(
+        LIVE,
+        doc="Which potentials are learned from: the reward node's live ones, or those of the relabel node, "
+        "episode by episode once they are whole.",
+        choices=(LIVE, RELABELLED),
     )
 
     def __post_init__(self) -> None:
@@ -113,6 +130,7 @@ class LearnerNode(Node):
         self._frames = FrameStore(_unpack)
         directory = Path(self._config.directory).absolute()
         self._present = PresentModel([directory], max_goals=self._config.max_goals)
+        self._relabelled = RelabelledEpisodes(self._complain)
         self._worker = self._make_worker(directory, declare(self, WorkerConfig, "worker"))
         self._diagnostics = Diagnostics(self)
         self._publish()
@@ -133,10 +151,13 @@ class LearnerNode(Node):
         return ObservationBuilder(encoder, Kinematics(urdf, frame=self._config.tcp_frame), config)
 
     def _make_worker(self, directory: Path, config: WorkerConfig) -> LearnerWorker:
+        relabelled = self._config.labels == RELABELLED
         return LearnerWorker(
             config,
             make=self._make_learner,
-            load=self._load,
+            load=self._relabelled.load if relabelled else self._load,
+            late=self._relabelled.next if relabelled else lambda: None,
+            begin=self._relabelled.begin,
             observe=lambda episode: observe(episode, self._builder, self._space),
             root=directory / "checkpoints",
             on_policy=self._send_policy,
@@ -165,7 +186,7 @@ class LearnerNode(Node):
             seed=self._config.seed,
         )
 
-    def _load(self, paths: list[str]) -> list[EpisodeData]:
+    def _load(self, paths: list[str], wait: Callable[[str], None]) -> list[EpisodeData]:
         return self._present.bring_up_to_date([load_episode(Path(path)) for path in paths])
 
     def _publish(self) -> None:
@@ -183,6 +204,9 @@ class LearnerNode(Node):
         )
 
     def _subscribe(self) -> None:
+        if self._config.labels == RELABELLED:
+            self._subscribe_relabelled()
+            return
         group = MutuallyExclusiveCallbackGroup()  # one thread at a time in the assembler
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self.create_timer(POP_S, self._pop, callback_group=group, clock=steady)
@@ -201,6 +225,17 @@ class LearnerNode(Node):
         self.create_subscription(
             FramePairMsg, names.FRAME_PAIRS, frames, FRAMES, callback_group=group, raw=True
         )
+
+    def _subscribe_relabelled(self) -> None:
+        """Episodes are read from their recordings; only their ends and their potentials are heard."""
+        group = MutuallyExclusiveCallbackGroup()
+        listened: tuple[tuple[Any, str, Any, Any], ...] = (
+            (Episode, names.EPISODE, self._on_closed, qos.LATCHED),
+            (EpisodePotentials, names.RELABELLED, self._on_relabelled, qos.RELABELLED),
+        )
+        for kind, topic, callback, profile in listened:
+            guarded = tolerant(callback, self._complain_of)
+            self.create_subscription(kind, topic, guarded, profile, callback_group=group)
 
     # --- in ------------------------------------------------------------------------------------------------------
 
@@ -235,6 +270,17 @@ class LearnerNode(Node):
 
     def _on_episode(self, message: Episode) -> None:
         self._assembler.on_episode(episode_from_msg(message))
+
+    def _on_closed(self, message: Episode) -> None:
+        self._relabelled.on_episode(episode_from_msg(message))
+        self._worker.look()
+
+    def _on_relabelled(self, message: EpisodePotentials) -> None:
+        if message.status.code == RewardStatus.OK:
+            self._relabelled.on_set(potential_set_from_msg(message))
+        else:
+            self._relabelled.on_refusal(episode_from_msg(message.episode), message.status.text)
+        self._worker.look()
 
     def _pop(self) -> None:
         for episode in self._assembler.pop_ready(self.get_clock().now().nanoseconds):
@@ -292,7 +338,11 @@ class LearnerNode(Node):
         self.get_logger().info(f"policy {version} after {self._worker.state.gradient_steps} steps")
 
     def _send_status(self) -> None:
-        self._statuses.publish(status_to_msg(self._worker.state, self._now_ns()))
+        state = self._worker.state
+        waiting = [self._relabelled.waiting_for(), state.waiting_for]
+        if state.phase in (Phase.IDLE, Phase.WAITING):
+            state = replace(state, waiting_for="; ".join(filter(None, waiting)))
+        self._statuses.publish(status_to_msg(state, self._now_ns()))
 
     def _tell(self) -> None:
         self._send_status()

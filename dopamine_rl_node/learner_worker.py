@@ -29,6 +29,7 @@ from dopamine_core.rl.transitions import ObservedEpisode
 from dopamine_core.types import EpisodeKind, Outcome
 
 CHUNK = 10  # updates between two looks at the queue
+WAIT_S = 0.5  # between two looks for labels that training waits for
 RATE_WINDOW = 50  # chunks that the published update rate averages over
 
 
@@ -48,6 +49,10 @@ class WorkerConfig:
 
     def __post_init__(self) -> None:
         check(self)
+
+
+class _TakenBackError(LearnerError):
+    """Training was taken back while it waited."""
 
 
 @dataclass(frozen=True)
@@ -77,8 +82,10 @@ class LearnerWorker:
     """The learning thread.
 
     :param make: makes an empty learner with the configured settings.
-    :param load: loads a bag, relabelled if need be; also called with every bag of a request first, so that it can
-        find the present reward model.
+    :param load: loads bags, relabelled if need be; also called with every bag of a request first, so that it can
+        find the present reward model. It may call its second argument again and again with what it waits for.
+    :param late: gives the next practice episode whose labels came later than the episode, or None.
+    :param begin: called before a request's episodes are loaded into an empty learner.
     :param observe: looks at the images of an episode.
     :param root: folder of the checkpoints.
     :param on_policy: takes (version, ONNX bytes).
@@ -91,7 +98,9 @@ class LearnerWorker:
         config: WorkerConfig,
         *,
         make: Callable[[], Learner],
-        load: Callable[[list[str]], list[EpisodeData]],
+        load: Callable[[list[str], Callable[[str], None]], list[EpisodeData]],
+        late: Callable[[], EpisodeData | None] = lambda: None,
+        begin: Callable[[], None] = lambda: None,
         observe: Callable[[EpisodeData], ObservedEpisode],
         root: Path,
         on_policy: Callable[[int, bytes], None],
@@ -101,6 +110,8 @@ class LearnerWorker:
         self.state = LearnerState()
         self._config, self._root = config, root
         self._make, self._load, self._observe = make, load, observe
+        self._late, self._begin = late, begin
+        self._job: TrainJob | None = None  # in work
         self._on_policy, self._on_change, self._complain = on_policy, on_change, complain
         self._learner: Learner | None = None
         self._online = False
@@ -129,6 +140,10 @@ class LearnerWorker:
         self._jobs.put(job)
         self._wake.set()
         return job
+
+    def look(self) -> None:
+        """Say that ``late`` may have something."""
+        self._wake.set()
 
     def put_episode(self, episode: EpisodeData) -> None:
         """Hand over a practice episode; when the learner is far behind, the oldest waiting one is given up."""
@@ -173,23 +188,43 @@ class LearnerWorker:
         if not self._episodes.empty():
             self._take(self._episodes.get())
             return True
+        episode = self._late() if self._online else None
+        if episode is not None:
+            self._take(episode)
+            return True
         return self._learn_online()
 
     def _train(self, job: TrainJob) -> None:
+        self._job = job
         try:
             self._set(Phase.LOADING, waiting_for="")
             self._online = False
             self._prepare(job)
             self._learn_offline(job)
             self._online = job.request.then_online
+        except _TakenBackError:
+            job.cancelled = True
+            self._set(Phase.IDLE, waiting_for="")
         except DopamineError as error:
             job.error = error
             self._fail(error)
         finally:
+            self._job = None
             job.done.set()
+
+    def _wait(self, what: str) -> None:
+        """Wait a moment for labels, and say so.
+
+        :raises _TakenBackError: when the job is taken back or the node stops.
+        """
+        self._set(Phase.LOADING, waiting_for=what)
+        cancelled = self._job is not None and self._job.cancel.is_set()
+        if cancelled or self._stopping.wait(WAIT_S):
+            raise _TakenBackError(expected=what, got="a cancellation", remedy="train again")
 
     def _prepare(self, job: TrainJob) -> None:
         """Make the learner and fill its buffers, from a checkpoint or from bags."""
+        self._begin()
         learner, request = self._make(), job.request
         known: set[str] = set()
         if request.resume_from:
@@ -197,10 +232,11 @@ class LearnerWorker:
             known = {name.bag_path for name in checkpoint.episodes}
             restore(learner, checkpoint, self._load_named)
             self._version = max(self._version, checkpoint.policy_version)
-        episodes = self._load([path for path in request.bag_paths if path not in known])
+        episodes = self._load([p for p in request.bag_paths if p not in known], self._wait)
         observed = [self._observe(episode) for episode in episodes]
         self._give(learner, observed, resumed=bool(request.resume_from))
         self._learner, self._published_at = learner, learner.gradient_steps
+        self._set(Phase.LOADING, waiting_for="")
 
     def _give(self, learner: Learner, episodes: list[ObservedEpisode], *, resumed: bool) -> None:
         demonstrations = [e for e in episodes if e.info.kind is EpisodeKind.DEMONSTRATION]
@@ -220,7 +256,7 @@ class LearnerWorker:
                 got="an episode that was never recorded",
                 remedy="resume from an older checkpoint, or train anew",
             )
-        return self._observe(self._load([name.bag_path])[0])
+        return self._observe(self._load([name.bag_path], self._wait)[0])
 
     def _learn_offline(self, job: TrainJob) -> None:
         learner = self._ready()
