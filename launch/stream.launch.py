@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ament_index_python.packages import get_package_share_directory
 from launch.actions import DeclareLaunchArgument, SetEnvironmentVariable
+from launch.conditions import IfCondition
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
@@ -26,9 +27,11 @@ NODES = {  # executable: parameter files, of which two are arguments; the learne
     "demo_node": ("demo_node.yaml", "task_file"),
     "agent_node": ("agent_node.yaml",),
     "learner_node": ("learner_node.yaml", "task_file"),
+    "relabel_node": ("relabel_node.yaml",),
 }
 ARGUMENTS = {"limits.yaml": "limits", "task_file": "task_file"}
-WRITERS = ("demo_node", "learner_node")
+WRITERS = ("demo_node", "learner_node", "relabel_node")
+OPTIONAL = {"relabel_node": "relabel"}  # executable: argument that starts it
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -50,6 +53,11 @@ def generate_launch_description() -> LaunchDescription:
             default_value=str(share / "config/tasks/insert_peg.yaml"),
             description="Parameter file of the task: how its episodes begin, what the policy moves.",
         ),
+        DeclareLaunchArgument(
+            "relabel",
+            default_value="false",
+            description="Start the relabel node, for a learner with labels: relabelled.",
+        ),
         DeclareLaunchArgument("use_sim_time", default_value="false", description="Follow /clock."),
     ]
     profile = SetEnvironmentVariable(
@@ -67,10 +75,13 @@ def _node(share: Path, executable: str) -> Node:
     parameters.append({"use_sim_time": LaunchConfiguration("use_sim_time")})
     if executable in WRITERS:
         parameters.append({"directory": LaunchConfiguration("directory")})
+    argument = OPTIONAL.get(executable)
+    condition = {"condition": IfCondition(LaunchConfiguration(argument))} if argument else {}
     return Node(
         package="robo_dopamine",
         executable=executable,
         output="screen",
         parameters=parameters,
         remappings=[(topic, LaunchConfiguration(name)) for name, (topic, _) in TOPICS.items()],
+        **condition,
     )
