@@ -33,7 +33,7 @@ class WindowConfig:
         doc="whole: spread over everything seen so far; trailing: the newest ones.",
         choices=(WHOLE, TRAILING),
     )
-    frames: int = setting(8, doc="Frames of a clip.", low=1, high=64)
+    frames: int = setting(8, doc="Frames of a clip.", low=1, high=10**6)
     stored: int = setting(
         4096, doc="Frames kept of an episode; beyond, every other one is forgotten.", low=16, high=10**6
     )

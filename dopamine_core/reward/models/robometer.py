@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dopamine_core.config import check, setting
-from dopamine_core.errors import ConfigError, ImageError, ModelError
+from dopamine_core.errors import ConfigError, ModelError
 from dopamine_core.reward.clips import (
     TRAILING,
     WHOLE,
@@ -34,6 +34,7 @@ from dopamine_core.reward.robometer.prompt import RobometerPrompt, own_prompt, r
 from dopamine_core.reward.session import PROBABILITY, References
 from dopamine_core.reward.vlm.checkpoint import CheckpointConfig
 from dopamine_core.reward.vlm.sequence import refuse_control_tokens
+from dopamine_core.reward.vlm.views import camera_image
 from dopamine_core.types import CAMERAS, FramePair, ModelId, Status
 
 PUBLISHED = "robometer/Robometer-4B"
@@ -204,19 +205,9 @@ class RobometerScorer:
 
         :raises ImageError: when a camera's bytes are missing or cannot be decoded.
         """
-        return tuple(self._view(pair, camera) for camera in self._config.cameras)
-
-    def _view(self, pair: FramePair, camera: str) -> View:
-        image = getattr(pair, camera)
-        if not image.data:
-            raise ImageError(
-                expected=f"a {camera} image",
-                got="no bytes",
-                remedy=f"is the {camera} camera publishing? Else choose another one (setting camera)",
-            )
-        return read_frame(
-            image, self._config.short_edge, self._config.min_pixels, self._config.max_pixels
-        )
+        limits = self._config.short_edge, self._config.min_pixels, self._config.max_pixels
+        images = [camera_image(pair, camera) for camera in self._config.cameras]
+        return tuple(read_frame(image, *limits) for image in images)
 
     def score(self, queries: Sequence[ClipQuery]) -> list[ClipAnswer]:
         """Answer a batch of clips, one answer each, in order."""

@@ -12,8 +12,9 @@ from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import smart_res
 
 from dopamine_core.errors import ImageError, ModelError
 from dopamine_core.reward.robometer import prompt as prompts
-from dopamine_core.reward.robometer.images import read_frame, shown_size
+from dopamine_core.reward.robometer.images import read_frame
 from dopamine_core.reward.robometer.prompt import RobometerPrompt, own_prompt, read_official
+from dopamine_core.reward.vlm.views import shown_size
 from dopamine_core.types import EncodedImage
 
 LIMITS = (4096, 2**24)
