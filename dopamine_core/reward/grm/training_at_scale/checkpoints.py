@@ -16,6 +16,7 @@ from typing import Any
 import torch
 import torch.distributed.checkpoint as dcp
 from torch import nn
+from torch.distributed.checkpoint.api import CheckpointException  # no Exception itself
 from torch.distributed.checkpoint.state_dict import (
     StateDictOptions,
     get_model_state_dict,
@@ -80,9 +81,11 @@ class Checkpoints:
             if processes.first:
                 self._finish(making, place, state)
             processes.wait()
-        except OSError as error:
+        except (OSError, CheckpointException) as error:
             raise LearnerError(
-                expected=f"to write {place}", got=str(error), remedy="free space, then continue with --resume"
+                expected=f"to write {place}",
+                got=f"{type(error).__name__}: {error}",
+                remedy="free space, then continue with --resume",
             ) from error
 
     def _finish(self, making: Path, place: Path, state: RunState) -> None:
@@ -142,7 +145,7 @@ def load_into(
     try:
         with _quiet():
             dcp.load(content, checkpoint_id=place, no_dist=processes.count == 1)
-    except Exception as error:  # torch raises many classes for damaged files
+    except (Exception, CheckpointException) as error:  # torch raises many classes for damaged files
         raise _damaged(place, error) from error
     set_state_dict(
         model,

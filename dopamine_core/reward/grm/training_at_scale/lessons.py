@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -163,7 +163,21 @@ def batches(
         collate_fn=_Collate(lessons),
         num_workers=workers,
     )
-    for batch in loader:
+    for batch in _loaded(loader):
         if isinstance(batch, _Fault):
             raise LearnerError(expected=batch.expected, got=batch.got, remedy=batch.remedy)
         yield batch.to(device)
+
+
+def _loaded(loader: Iterable[Any]) -> Iterator[Any]:
+    """Say what it means when a loading process is gone; torch has no class of its own for it."""
+    try:
+        yield from loader
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise LearnerError(
+            expected="loading processes that live as long as the run",
+            got=str(error).splitlines()[0],
+            remedy="set fewer workers or free memory, then continue with --resume",
+        ) from error

@@ -103,6 +103,12 @@ class Trainer:
                     got=str(error).splitlines()[0],
                     remedy="set micro_batch lower, recompute: true, shard: full, or adapt: lora",
                 ) from error
+            except OSError as error:
+                raise LearnerError(
+                    expected=f"to write {self._log_file}",
+                    got=str(error),
+                    remedy="free space or name another folder, then continue with --resume",
+                ) from error
 
     def _continue(self, resume: bool) -> int:
         """Load the newest checkpoint; return the number of steps that are done."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import os
 import shutil
+import signal
 
 import pytest
 import torch
@@ -14,6 +16,7 @@ from safetensors.torch import load_file, save_file
 from dopamine_core.errors import LearnerError, ModelError
 from dopamine_core.reward.grm.prompt import GrmPrompt
 from dopamine_core.reward.grm.training_at_scale import trainer
+from dopamine_core.reward.grm.training_at_scale.lessons import HopLessons
 from dopamine_core.reward.grm.training_at_scale.run import MODEL_TYPES, train
 from dopamine_core.reward.vlm.checkpoint import CheckpointConfig, load_checkpoint
 from tests.core.reward.grm.at_scale.tiny_run import (
@@ -169,6 +172,43 @@ def test_a_damaged_checkpoint_is_named(whole, hop_file, qwen3, tmp_path, name):
         run_here(hop_file, qwen3, tmp_path, resume=True)
     shutil.rmtree(path.parent)
     assert run_here(hop_file, qwen3, tmp_path, resume=True).steps == 1
+
+
+def test_a_checkpoint_of_noise_is_named(whole, hop_file, qwen3, tmp_path):
+    shutil.copytree(whole / "checkpoints", tmp_path / "checkpoints")
+    path = tmp_path / "checkpoints/step_000000005/.metadata"
+    path.write_bytes(b"x" * path.stat().st_size)
+    with pytest.raises(LearnerError, match="a whole checkpoint of this model"):
+        run_here(hop_file, qwen3, tmp_path, resume=True)
+
+
+@pytest.mark.parametrize("name", ["checkpoints", "log.jsonl"])
+def test_a_folder_that_cannot_be_written_is_named(hop_file, qwen3, tmp_path, name):
+    (tmp_path / "log.jsonl").mkdir() if name == "log.jsonl" else (tmp_path / name).write_text("")
+    with pytest.raises(LearnerError, match=f"to write .*{name}"):
+        run_here(hop_file, qwen3, tmp_path)
+
+
+def test_a_loading_process_that_is_killed_is_named(hop_file, qwen3, tmp_path, monkeypatch):
+    def killed(self, numbers):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    monkeypatch.setattr(HopLessons, "batch", killed)
+    with pytest.raises(LearnerError, match="loading processes that live"):
+        run_here(hop_file, qwen3, tmp_path, workers=1)
+
+
+def test_a_request_to_end_names_the_checkpoint(hop_file, qwen3, tmp_path, monkeypatch):
+    real = trainer.Trainer._save
+
+    def asked(self, done):
+        real(self, done)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(trainer.Trainer, "_save", asked)
+    with pytest.raises(LearnerError, match="SIGTERM to process 0 of 1.*step_000000002.*--resume"):
+        run_here(hop_file, qwen3, tmp_path)
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
 def test_a_loss_that_is_no_number_ends_the_run(hop_file, qwen3, tmp_path):
