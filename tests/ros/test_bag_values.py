@@ -14,6 +14,7 @@ from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from sensor_msgs.msg import JointState
 
 from dopamine_core.episodes import decode
+from dopamine_core.episodes.potential_set import PotentialSet
 from dopamine_core.types import CommandRecord, CommandSource, LimitReason, Outcome, ResetState
 from dopamine_ros.convert import commands, images, reward
 from dopamine_ros.convert.episodes import episode_from_msg, episode_to_msg
@@ -74,6 +75,25 @@ def plain(value: Any) -> Any:
 @pytest.mark.parametrize(("value", "to_msg", "read"), VALUES, ids=lambda v: type(v).__name__)
 def test_values_survive_a_bag(value: Any, to_msg: Any, read: Any) -> None:
     assert plain(read(through_a_bag(to_msg(value)))) == plain(value)
+
+
+def test_the_monitor_carries_a_models_own_success_probability() -> None:
+    reading = CLEAR_SUCCESS.reading
+    message = reward.progress_to_msg(reading, pair(2), "e1", CLEAR_SUCCESS.model, 7)
+    assert through_a_bag(message).success_probability == 0.75
+    silent = reward.progress_to_msg(potential(3, 0.5).reading, None, "", CLEAR_SUCCESS.model, 7)
+    assert np.isnan(silent.success_probability)
+
+
+def test_a_relabelled_episode_comes_back_from_its_message() -> None:
+    whole = PotentialSet(
+        info(end_ns=END_OF_TEST), CLEAR_SUCCESS.model, "ab" * 32, (CLEAR_SUCCESS, potential(4, 0.25))
+    )
+    message = reward.potential_set_to_msg(whole, 7)
+    assert plain(reward.potential_set_from_msg(through_a_bag(message))) == plain(whole)
+    refusal = through_a_bag(reward.no_potentials_to_msg(whole.info, "why", whole.model, 7))
+    assert (refusal.status.text, len(refusal.potentials)) == ("why", 0)
+    assert refusal.status.code != 0 and refusal.episode.episode_id == "e1"
 
 
 @pytest.mark.parametrize("kind", [Episode, FramePair, Potential, Reward, JointState])
