@@ -8,6 +8,7 @@ from dopamine_cli.adapt import adapt
 from dopamine_cli.check import check
 from dopamine_cli.demo import demo
 from dopamine_cli.doctor import doctor
+from dopamine_cli.grm import grm
 from dopamine_cli.nano import nano
 from dopamine_cli.record import record
 from dopamine_cli.report import report
@@ -26,6 +27,7 @@ app = typer.Typer(
 for command in (demo, record, adapt, train, score, report, check, serve, doctor):
     app.command()(command)
 app.add_typer(nano, name="nano")
+app.add_typer(grm, name="grm")
 
 
 def main() -> None:

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 
-from dopamine_core.episodes.dataset import load_demonstration
 from dopamine_core.episodes.demonstration import Demonstration
 from dopamine_core.errors import DemonstrationError, DopamineError, LearnerError
 from dopamine_core.frames.codec import decode
@@ -21,7 +20,12 @@ from dopamine_core.reward.grm.official_data import (
     checked_tasks,
     write_annotations,
 )
-from dopamine_core.reward.grm.training_at_scale.hop_data import LeftOut
+from dopamine_core.reward.grm.training_at_scale.hop_data import LeftOut, nothing_usable
+from dopamine_core.reward.grm.training_at_scale.sources import (
+    RecordedEpisode,
+    Source,
+    find_sources,
+)
 from dopamine_core.reward.grm.training_at_scale.video import write_video
 from dopamine_core.reward.grm.views import three_views
 
@@ -29,22 +33,33 @@ from dopamine_core.reward.grm.views import three_views
 def write_episode_folders(paths: Sequence[Path], out_dir: Path) -> tuple[dict[str, Path], tuple[LeftOut, ...]]:
     """Write each recording as ``episode_001``, ``episode_002`` and so on.
 
-    :param paths: MCAP files of kept demonstrations.
-    :returns: the folders by recording, and the recordings that could not be used.
+    :param paths: MCAP files of kept demonstrations, or folders of them.
+    :returns: the folders by recording, and what could not be used.
+    :raises DemonstrationError: when a path holds no episode, or none can be used.
     :raises LearnerError: when a folder is there already or cannot be written.
     """
     written: dict[str, Path] = {}
     left_out: list[LeftOut] = []
-    for path in paths:
+    for name, source in find_sources(paths).items():
         folder = out_dir / f"episode_{len(written) + 1:03d}"
         try:
-            write_episode_folder(load_demonstration(path), folder)
-            written[str(path)] = folder
+            write_episode_folder(_demonstration(source), folder)
+            written[str(source.path)] = folder
         except LearnerError:
             raise
         except DopamineError as error:
-            left_out.append(LeftOut(path.stem, type(error).__name__, str(error)))
+            left_out.append(LeftOut(name, type(error).__name__, str(error)))
+    if not written:
+        raise nothing_usable(left_out)
     return written, tuple(left_out)
+
+
+def _demonstration(source: Source) -> Demonstration:
+    if isinstance(source, RecordedEpisode):
+        return source.demonstration
+    raise DemonstrationError(
+        expected="a recording", got=f"the episode folder {source.path}", remedy="copy the folder as it is"
+    )
 
 
 def write_episode_folder(demonstration: Demonstration, folder: Path) -> None:

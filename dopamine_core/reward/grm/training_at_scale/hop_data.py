@@ -129,12 +129,17 @@ def make_hop_data(
         except DopamineError as error:
             left_out.append(LeftOut(name, type(error).__name__, str(error)))
     if not lessons:
-        raise DemonstrationError(
-            expected=f"at least one usable episode of {len(sources)}",
-            got="; ".join(f"{one.episode}: {one.text}" for one in left_out),
-            remedy="correct the episodes",
-        )
+        raise nothing_usable(left_out)
     return _write_items(lessons, left_out, out_dir, prompt, config)
+
+
+def nothing_usable(left_out: Sequence[LeftOut]) -> DemonstrationError:
+    """The error when every episode was left out."""
+    return DemonstrationError(
+        expected=f"at least one usable episode of {len(left_out)}",
+        got="; ".join(f"{one.episode}: {one.text}" for one in left_out),
+        remedy="correct the episodes",
+    )
 
 
 def _lesson(name: str, source: Source, out_dir: Path, config: HopDataConfig) -> _Lesson:

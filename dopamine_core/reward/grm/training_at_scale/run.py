@@ -34,7 +34,7 @@ from dopamine_core.reward.grm.training_at_scale.settings import (
     LORA,
     TrainingSettings,
 )
-from dopamine_core.reward.grm.training_at_scale.trainer import StepReport, Trainer
+from dopamine_core.reward.grm.training_at_scale.trainer import OnStep, StepReport, Trainer
 from dopamine_core.reward.vlm.checkpoint import Checkpoint, CheckpointConfig, load_checkpoint
 
 MODEL_TYPES = ("qwen2_5_vl", "qwen3_vl")
@@ -75,10 +75,11 @@ class TrainingReport:
     seconds: float
 
 
-def train(run: Run, *, resume: bool = False) -> TrainingReport:
+def train(run: Run, *, resume: bool = False, on_step: OnStep | None = None) -> TrainingReport:
     """Train a GRM in this process, or in its share of the processes that torchrun started.
 
     :param resume: go on from the newest checkpoint.
+    :param on_step: told after each step.
     :raises LearnerError: see ``Trainer.run``; also when data are missing or not whole.
     :raises ModelError: when the base cannot be loaded.
     :raises ConfigError: when a batch cannot be shared.
@@ -90,7 +91,7 @@ def train(run: Run, *, resume: bool = False) -> TrainingReport:
         lessons = HopLessons(data, checkpoint.tokenizer, checkpoint.image_processor, grid)
         base_sha256 = checkpoint.files.sha256()
         trainer = Trainer(objective, lessons, run.settings, processes, run.out_dir, base_sha256)
-        reports = trainer.run(resume=resume)
+        reports = trainer.run(resume=resume, on_step=on_step)
         learned = learned_weights(trainer.objective)
         folder = run.out_dir / MODEL_FOLDER
         if processes.first:

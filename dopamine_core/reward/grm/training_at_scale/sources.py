@@ -80,13 +80,13 @@ class RecordedEpisode:
 
     def annotation(self) -> Annotation:
         """The recording's task, and its parts between keyframes."""
-        marks = self._demonstration.keyframes
+        marks = self.demonstration.keyframes
         parts = [Segment(f"part {k}", a, b) for k, (a, b) in enumerate(pairwise(marks), 1)]
-        return Annotation(checked_tasks([self._demonstration.task], self.path), tuple(parts))
+        return Annotation(checked_tasks([self.demonstration.task], self.path), tuple(parts))
 
     def save(self, ids: Collection[int], folder: Path) -> FrameFiles:
         """Write the recorded bytes as they are."""
-        pairs = self._demonstration.pairs
+        pairs = self.demonstration.pairs
         files: FrameFiles = {}
         for camera, image_of in _RECORDED.items():
             if all(image_of(pairs[k]).data for k in ids):
@@ -100,7 +100,8 @@ class RecordedEpisode:
         return files
 
     @cached_property
-    def _demonstration(self) -> Demonstration:
+    def demonstration(self) -> Demonstration:
+        """The recording's content, read once."""
         return load_demonstration(self.path)
 
 

@@ -10,7 +10,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,6 +55,9 @@ class StepReport:
     seconds: float  # since the run, or its continuation, began
 
 
+OnStep = Callable[[StepReport], None]
+
+
 class Trainer:
     """Trains one objective on this process's share.
 
@@ -85,10 +88,11 @@ class Trainer:
         self._optimiser = optimiser_of(self.objective, settings)
         self._learning = [p for p in self.objective.parameters() if p.requires_grad]
 
-    def run(self, *, resume: bool = False) -> list[StepReport]:
+    def run(self, *, resume: bool = False, on_step: OnStep | None = None) -> list[StepReport]:
         """Train to the end of the schedule.
 
         :param resume: go on from the newest checkpoint; from the start without one.
+        :param on_step: told after each step.
         :returns: the steps of this call.
         :raises LearnerError: when there is a run already and ``resume`` is not set, a checkpoint is damaged or of
             another run, an item cannot be read, the loss is no number, memory does not suffice, or a process is lost.
@@ -96,7 +100,7 @@ class Trainer:
         first = self._continue(resume)
         with named_loss(self._processes, self._how_to_go_on):
             try:
-                return self._train(first)
+                return self._train(first, on_step)
             except torch.OutOfMemoryError as error:
                 raise LearnerError(
                     expected=f"room for {self._settings.micro_batch} items on {self._processes.device}",
@@ -127,7 +131,7 @@ class Trainer:
         self._log({"event": "resumed", "step": state.step, "checkpoint": newest.name})
         return state.step
 
-    def _train(self, first: int) -> list[StepReport]:
+    def _train(self, first: int, on_step: OnStep | None) -> list[StepReport]:
         process, settings = self._processes, self._settings
         names = {"rank": process.rank, "pid": os.getpid(), "processes": process.count}
         self._log({"event": "started", "step": first, "device": str(process.device), **names})
@@ -138,6 +142,8 @@ class Trainer:
             reports.append(self._step(step, loaded, began))
             done = step + 1
             self._log({"event": "step", **vars(reports[-1])})
+            if on_step:
+                on_step(reports[-1])
             if done % settings.save_every == 0 or done == self._schedule.steps:
                 self._save(done)
         return reports

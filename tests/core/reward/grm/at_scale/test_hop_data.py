@@ -225,17 +225,22 @@ def test_recordings_become_official_folders_and_hop_data_again(tmp_path):
     record(tmp_path / "e1.mcap")
     demonstration = load_demonstration(tmp_path / "e1.mcap")
     (tmp_path / "broken.mcap").write_bytes(b"no bag")
-    bags = [tmp_path / "broken.mcap", tmp_path / "e1.mcap"]
-    written, left_out = write_episode_folders(bags, tmp_path / "folders")
+    other = write_episode(tmp_path / "other/episode_009")
+    written, left_out = write_episode_folders([tmp_path, other], tmp_path / "folders")
     folder = tmp_path / "folders/episode_001"
-    assert written == {str(bags[1]): folder}
-    assert left_out[0].episode == "broken" and left_out[0].kind == "RecordingError"
+    assert written == {str(tmp_path / "e1.mcap"): folder}
+    assert [(one.episode, one.kind) for one in left_out] == [
+        ("broken", "RecordingError"),
+        ("episode_009", "DemonstrationError"),
+    ]
     assert read_tasks(folder) == (demonstration.task,)
     marks = demonstration.keyframes
     assert [(s.start, s.end) for s in read_segments(folder)] == list(zip(marks[:-1], marks[1:], strict=True))
     config = dataclasses.replace(CONFIG, chunk=2, pairs=20)
-    ours = make([bags[1]], tmp_path / "ours", config)
+    ours = make([tmp_path / "e1.mcap"], tmp_path / "ours", config)
     through = make([folder], tmp_path / "through", config)
     assert through.episodes["episode_001"] == ours.episodes["e1"]
     with pytest.raises(LearnerError, match="to write a new folder"):
-        write_episode_folders(bags, tmp_path / "folders")
+        write_episode_folders([tmp_path], tmp_path / "folders")
+    with pytest.raises(DemonstrationError, match="at least one usable episode of 1"):
+        write_episode_folders([tmp_path / "broken.mcap"], tmp_path / "none")
