@@ -10,6 +10,16 @@ PACKAGES = find_packages(include=["dopamine_*"])
 # What is not Python but lies beside it: model weights, task descriptions, page templates.
 DATA_FILES = [f"**/*.{kind}" for kind in ("html", "jpg", "json", "onnx", "xml", "yaml")]
 
+# What only some reward models, the server or the trainers need (requirements/ pins what set-up installs).
+EXTRAS = {
+    "grm": ["accelerate", "peft", "pillow", "psutil", "safetensors", "tokenizers", "torch", "transformers>=5.23"],
+    "nano": ["onnxruntime"],
+    "quantised": ["bitsandbytes"],
+    "remote": ["httpx"],
+    "serve": ["httpx", "python-multipart", "starlette", "uvicorn"],
+    "torch": ["torch"],
+}
+
 
 def shared_files(folder: str) -> list[tuple[str, list[str]]]:
     """List a folder's files as setuptools wants them: install folder, files."""
@@ -27,6 +37,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.11,<3.13",
     packages=PACKAGES,
+    extras_require=EXTRAS,
     package_data={name: DATA_FILES for name in PACKAGES if "." not in name},
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
