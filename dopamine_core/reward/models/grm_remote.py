@@ -1,7 +1,7 @@
 """GRM on a server: frame pairs come in, eight-image questions go to an OpenAI-compatible API, hops come out.
 
 The weights may be the published GRM or any vision-language model; the question is that of ``reward/grm``. The three
-readings of a decision are asked at once. ``score: expected`` takes the expectation over the alternatives of the
+readings of a decision are asked at once. ``reading: expected`` takes the expectation over the alternatives of the
 number's tokens (``remote/expectation.py``) instead of the number itself.
 """
 
@@ -18,7 +18,7 @@ from dopamine_core.reward.grm.views import three_views
 from dopamine_core.reward.pairwise import PairwiseModel
 from dopamine_core.reward.remote.chat import Part, Question, Reply
 from dopamine_core.reward.remote.client import ChatClient
-from dopamine_core.reward.remote.expectation import expectation
+from dopamine_core.reward.remote.expectation import expectation, thin
 from dopamine_core.reward.remote.faults import RemoteError, shortened
 from dopamine_core.reward.remote.identity import identity
 from dopamine_core.reward.remote.images import DataUrl, data_url
@@ -28,7 +28,7 @@ from dopamine_core.reward.session import HopAnswer, HopQuery
 from dopamine_core.types import FramePair, Status
 
 OWN, OFFICIAL, FILE = "own", "official", "file"
-TEXT, EXPECTED = "text", "expected"
+WRITTEN, EXPECTED = "written", "expected"
 
 Views = tuple[DataUrl, DataUrl, DataUrl]  # front, left wrist, right wrist
 
@@ -43,10 +43,16 @@ class Config(ServerConfig):
         choices=(OWN, OFFICIAL, FILE),
     )
     prompt_file: str = setting("", doc="The official inference.py, or a text file.")
-    score: str = setting(
-        TEXT,
-        doc="text: the number as it is written; expected: the mean over its tokens' alternatives.",
-        choices=(TEXT, EXPECTED),
+    reading: str = setting(
+        WRITTEN,
+        doc="written: the number as it stands; expected: the mean over its tokens' alternatives.",
+        choices=(WRITTEN, EXPECTED),
+    )
+    min_mass: float = setting(
+        0.5,
+        doc="Probability that must lie on readable alternatives for an expected reading; below, it is invalid.",
+        low=0.0,
+        high=1.0,
     )
     max_tokens: int = setting(24, doc="Longest answer in tokens.", low=8, high=4096)
     success_threshold: float = setting(
@@ -111,7 +117,7 @@ class RemoteGrm:
         parts: list[Part] = [words[0]]
         for image, text in zip(images, words[1:], strict=True):
             parts += [image, text]
-        logprobs = TOP_LOGPROBS if self._config.score == EXPECTED else 0
+        logprobs = TOP_LOGPROBS if self._config.reading == EXPECTED else 0
         said = tuple(part for part in parts if part != "")
         return Question(said, self._config.max_tokens, stop=(CLOSE,), top_logprobs=logprobs)
 
@@ -124,10 +130,11 @@ class RemoteGrm:
             wanted = f"{OPEN}+12.5%{CLOSE}"
             said = f"expected an answer like {wanted}, got {shortened(reply.text)}; the sample is not used"
             return HopAnswer(Status.INVALID_HOP, text=said)
-        return HopAnswer(Status.OK, hop) if self._config.score == TEXT else _expected(reply)
+        written = self._config.reading == WRITTEN
+        return HopAnswer(Status.OK, hop) if written else _expected(reply, self._config.min_mass)
 
 
-def _expected(reply: Reply) -> HopAnswer:
+def _expected(reply: Reply, min_mass: float) -> HopAnswer:
     """Take the expectation of an answer that can be read."""
     start = reply.text.rindex(OPEN) + len(OPEN)
     end = reply.text.find(CLOSE, start)
@@ -137,6 +144,8 @@ def _expected(reply: Reply) -> HopAnswer:
     except RemoteError as error:
         return HopAnswer(Status.MODEL_ERROR, text=f"{type(error).__name__}: {error}")
     assert found is not None  # the caller read it
+    if found.mass < min_mass:
+        return HopAnswer(Status.INVALID_HOP, text=thin(found, min_mass))
     return HopAnswer(Status.OK, min(1.0, max(-1.0, found.mean)), found.deviation)
 
 

@@ -2,13 +2,12 @@
 
 Source: arXiv 2601.00675. The model scores the state at the end of a clip, progress is (s - 1) / 4 and success is
 s = 5; a dense signal asks about every growing prefix. The published clip has at least two frames and an even number:
-the last one is repeated where needed. ``score: expected`` takes the expectation over the five digits instead
+the last one is repeated where needed. ``reading: expected`` takes the expectation over the five digits instead
 (``remote/expectation.py``); the probability of success is then that of a 5.
 """
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass
 
@@ -17,39 +16,32 @@ from dopamine_core.reward.clips import WHOLE, ClipAnswer, ClipQuery, ClipRewardM
 from dopamine_core.reward.fusion import FusionConfig
 from dopamine_core.reward.remote.chat import Clip, Question, Reply
 from dopamine_core.reward.remote.clip_scorer import RemoteClipScorer, unreadable
-from dopamine_core.reward.remote.expectation import expectation
-from dopamine_core.reward.remote.prompts import prompt_of
+from dopamine_core.reward.remote.expectation import expectation, thin
 from dopamine_core.reward.remote.scores import TOP_LOGPROBS
 from dopamine_core.reward.remote.settings import ServerConfig
+from dopamine_core.reward.roboreward.answer import SCORES, read_score, to_progress
+from dopamine_core.reward.roboreward.prompt import RoboRewardPrompt, own_prompt, read_prompt
 from dopamine_core.reward.session import PROBABILITY
 from dopamine_core.types import CAMERAS, Status
 
-TEXT, EXPECTED = "text", "expected"
+OWN, OFFICIAL, FILE = "own", "official", "file"
+WRITTEN, EXPECTED = "written", "expected"
 IMAGES, VIDEO = "images", "video"
-_ANSWER = re.compile(r"ANSWER\s*:\s*([1-5])(?![0-9]|\.[0-9])", re.IGNORECASE)
-_LOWEST, _HIGHEST = 1, 5
-
-_OWN = """\
-These are moments of one robot at work, in order of time. The last one is where it stands now.
-
-The task: {task}
-
-Say how far the task is done at the last moment. Earlier moments only help to understand it; effort does not count.
-1: nothing of the task is done.
-2: a first part is done, most is missing.
-3: about half of it is done.
-4: nearly done, something small is missing or wrong.
-5: done as the task says, with the right object at the right place.
-
-Answer with one line and nothing else, for example ANSWER: 3
-"""
+_DIGIT = re.compile(r"ANSWER:\s*([1-5])", re.IGNORECASE)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config(ServerConfig):
     """The server, the clip and how the answer is read; pixel limits are 128 to 768 tokens of a frame."""
 
-    prompt_file: str = setting("", doc="Rubric text with the place {task}; empty: our own words.")
+    prompt: str = setting(
+        OWN,
+        doc="own: our rubric; official: the published one, read from prompt_file; file: any text there.",
+        choices=(OWN, OFFICIAL, FILE),
+    )
+    prompt_file: str = setting(
+        "", doc="Text file with the place {task}, or Robometer's evals/baselines/roboreward.py."
+    )
     camera: str = setting("front", doc="Which camera's frames are shown.", choices=CAMERAS)
     frames: int = setting(16, doc="Frames of a clip, spread over the episode so far.", low=2, high=64)
     clip: str = setting(
@@ -57,12 +49,20 @@ class Config(ServerConfig):
         doc="images: frames as pictures in order; video: as one video in the form that vLLM takes.",
         choices=(IMAGES, VIDEO),
     )
-    score: str = setting(
-        TEXT, doc="text: the digit as it is written; expected: the mean over the digits.", choices=(TEXT, EXPECTED)
+    reading: str = setting(
+        WRITTEN,
+        doc="written: the digit as it stands; expected: the mean over the five digits.",
+        choices=(WRITTEN, EXPECTED),
+    )
+    min_mass: float = setting(
+        0.5,
+        doc="Probability that must lie on the five digits for an expected reading; below, it is invalid.",
+        low=0.0,
+        high=1.0,
     )
     max_tokens: int = setting(32, doc="Longest answer in tokens.", low=4, high=4096)
     success_threshold: float = setting(
-        0.5, doc="Probability of success that counts; with score: text it is 0 or 1.", low=0.01, high=1.0
+        0.5, doc="Probability of success that counts; a written answer gives 0 or 1.", low=0.01, high=1.0
     )
     min_pixels: int = setting(131_072, doc="Fewest pixels of an image; 0: no limit.", low=0, high=10**8)
     max_pixels: int = setting(786_432, doc="Most pixels of an image; 0: no limit.", low=0, high=10**8)
@@ -87,7 +87,7 @@ class RemoteRoboReward(RemoteClipScorer):
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        self._prompt = prompt_of(_OWN, config.prompt_file)
+        self._prompt = _prompt(config)
         super().__init__(
             "roboreward_remote",
             config,
@@ -101,45 +101,45 @@ class RemoteRoboReward(RemoteClipScorer):
         """Frames first, then the text: the order that the model was trained with."""
         frames = query.frames + query.frames[-1:] * (len(query.frames) % 2)
         shown = (Clip(frames),) if self._config.clip == VIDEO else frames
-        logprobs = TOP_LOGPROBS if self._config.score == EXPECTED else 0
-        return Question((*shown, *self._prompt.pieces(query.task)), self._config.max_tokens, (), logprobs)
+        logprobs = TOP_LOGPROBS if self._config.reading == EXPECTED else 0
+        return Question((*shown, self._prompt.words(query.task)), self._config.max_tokens, (), logprobs)
 
     def answer(self, query: ClipQuery, reply: Reply) -> ClipAnswer:
         """Read the digit, or its expectation."""
         score = read_score(reply.text)
         if score is None:
             return unreadable("an answer like ANSWER: 3", reply)
-        if self._config.score == TEXT:
-            success = 1.0 if score == _HIGHEST else 0.0
-            return ClipAnswer(Status.OK, _progress(score), success)
-        return _expected(reply)
+        if self._config.reading == EXPECTED:
+            return _expected(reply, self._config.min_mass)
+        return ClipAnswer(Status.OK, to_progress(score), _success(score))
 
 
-def read_score(text: str) -> int | None:
-    """Read the last ``ANSWER: 1..5`` of a text; None when there is none. Case and blanks do not matter."""
-    found = _ANSWER.findall(text)
-    return int(found[-1]) if found else None
-
-
-def _expected(reply: Reply) -> ClipAnswer:
-    """Take the expectations of score and success.
+def _expected(reply: Reply, min_mass: float) -> ClipAnswer:
+    """Take the expectations of score and success of an answer that can be read.
 
     :raises RemoteError: when there are no log-probabilities.
     """
-    span = [match.span(1) for match in _ANSWER.finditer(reply.text)][-1]
+    span = [match.span(1) for match in _DIGIT.finditer(reply.text)][-1]
     score = expectation(reply, read_score, span)
-    success = expectation(reply, _is_success, span)
+    success = expectation(reply, _success_of, span)
     assert score is not None and success is not None  # the caller read it
-    progress = min(1.0, max(0.0, _progress(score.mean)))
+    if score.mass < min_mass:
+        return ClipAnswer(Status.INVALID_HOP, text=thin(score, min_mass))
+    progress = min(1.0, max(0.0, to_progress(score.mean)))
     probability = min(1.0, max(0.0, success.mean))
-    deviation = score.deviation / (_HIGHEST - _LOWEST)
-    return ClipAnswer(Status.OK, progress, probability, deviation if math.isfinite(deviation) else math.nan)
+    return ClipAnswer(Status.OK, progress, probability, score.deviation / (SCORES[-1] - SCORES[0]))
 
 
-def _is_success(text: str) -> float | None:
+def _success_of(text: str) -> float | None:
     score = read_score(text)
-    return None if score is None else float(score == _HIGHEST)
+    return None if score is None else _success(score)
 
 
-def _progress(score: float) -> float:
-    return (score - _LOWEST) / (_HIGHEST - _LOWEST)
+def _success(score: int) -> float:
+    return float(score == SCORES[-1])
+
+
+def _prompt(config: Config) -> RoboRewardPrompt:
+    if config.prompt == OWN:
+        return own_prompt()
+    return read_prompt(config.prompt_file, official=config.prompt == OFFICIAL)

@@ -19,7 +19,6 @@ from dataclasses import dataclass
 
 from dopamine_core.config import setting
 from dopamine_core.errors import ModelError
-from dopamine_core.reward.clips import image_of
 from dopamine_core.reward.fusion import FusionConfig
 from dopamine_core.reward.grm.answer import CLOSE, OPEN
 from dopamine_core.reward.remote.chat import Question, Reply
@@ -31,6 +30,7 @@ from dopamine_core.reward.remote.prompts import prompt_of
 from dopamine_core.reward.remote.scores import read_percent, with_end
 from dopamine_core.reward.remote.settings import CLIENT, ServerConfig
 from dopamine_core.reward.session import PROGRESS, References
+from dopamine_core.reward.vlm.views import camera_image
 from dopamine_core.types import CAMERAS, NAN3, FramePair, Reading, Status
 
 _FULL, _HALF, _FLOOR, _LEAST_LEFT = 100.0, 50.0, 10.0, 1.0
@@ -103,11 +103,11 @@ class Vlac:
     def encode(self, pair: FramePair) -> DataUrl:
         """Turn one camera's image into what a question carries.
 
-        :raises ImageError: when the bytes cannot be decoded.
+        :raises ImageError: when the camera's bytes are missing or cannot be decoded.
         """
         config = self._config
         limits = (config.min_pixels, config.max_pixels) if config.resize == CLIENT else (0, 0)
-        return data_url(image_of(pair, config.camera), *limits)
+        return data_url(camera_image(pair, config.camera), *limits)
 
     def compare(self, task: str, before: DataUrl, after: DataUrl) -> Reply | RemoteError:
         """Ask how far the work came between two frames."""

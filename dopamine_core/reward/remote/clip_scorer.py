@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
-from dopamine_core.reward.clips import ClipAnswer, ClipQuery, image_of
+from dopamine_core.reward.clips import ClipAnswer, ClipQuery
 from dopamine_core.reward.remote.chat import Question, Reply
 from dopamine_core.reward.remote.client import ChatClient
 from dopamine_core.reward.remote.faults import RemoteError, shortened
@@ -13,6 +13,7 @@ from dopamine_core.reward.remote.identity import identity
 from dopamine_core.reward.remote.images import DataUrl, data_url
 from dopamine_core.reward.remote.settings import CLIENT, ServerConfig
 from dopamine_core.reward.session import PROGRESS
+from dopamine_core.reward.vlm.views import camera_image
 from dopamine_core.types import FramePair, Status
 
 
@@ -61,11 +62,11 @@ class RemoteClipScorer(ABC):
     def encode(self, pair: FramePair) -> DataUrl:
         """Turn one camera's image into what a question carries.
 
-        :raises ImageError: when the bytes cannot be decoded.
+        :raises ImageError: when the camera's bytes are missing or cannot be decoded.
         """
         config = self._server
         limits = (config.min_pixels, config.max_pixels) if config.resize == CLIENT else (0, 0)
-        return data_url(image_of(pair, self._camera), *limits, jpeg=self._jpeg)
+        return data_url(camera_image(pair, self._camera), *limits, jpeg=self._jpeg)
 
     def score(self, queries: Sequence[ClipQuery]) -> list[ClipAnswer]:
         """Ask about all clips at once; one answer each, in order. A fault of the server is an answer's status."""

@@ -36,7 +36,7 @@ def test_one_token_gives_the_expectation_itself() -> None:
     assert found is not None
     assert found.mean == pytest.approx(0.6 * 4 + 0.1 * 3 + 0.3 * 5)
     assert found.deviation == pytest.approx(math.sqrt(0.6 * 0.2**2 + 0.1 * 1.2**2 + 0.3 * 0.8**2))
-    assert found.greedy == 4.0
+    assert found.mass == pytest.approx(1.0)
 
 
 def test_tokens_add_their_shifts() -> None:
@@ -50,6 +50,7 @@ def test_tokens_add_their_shifts() -> None:
 def test_unreadable_alternatives_are_left_out() -> None:
     found = expectation(reply(token("4", x=0.5, d5=0.25)), number, (0, 1))
     assert found is not None and found.mean == pytest.approx(4.5)
+    assert found.mass == pytest.approx(0.5)
 
 
 def test_only_the_number_counts_and_cut_blanks_do_not_matter() -> None:
@@ -59,7 +60,7 @@ def test_only_the_number_counts_and_cut_blanks_do_not_matter() -> None:
 
 
 def test_what_lacks_is_refused() -> None:
-    with pytest.raises(ReplyError, match="score: text"):
+    with pytest.raises(ReplyError, match="reading: written"):
         expectation(Reply("4", True), number, (0, 1))
     with pytest.raises(ReplyError, match="another one"):
         expectation(Reply("5", True, tokens=(token("4"),)), number, (0, 1))

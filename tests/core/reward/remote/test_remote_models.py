@@ -17,7 +17,6 @@ from dopamine_core.errors import ConfigError, ImageError, ModelError
 from dopamine_core.reward.grm import prompt as grm_prompt
 from dopamine_core.reward.labelling import EpisodeLabeller
 from dopamine_core.reward.models.gvl import order, read_percentages
-from dopamine_core.reward.models.roboreward_remote import read_score
 from dopamine_core.reward.models.topreward import true_logprob
 from dopamine_core.reward.models.vlac import accumulate, read_critic
 from dopamine_core.reward.registry import load_reward_model
@@ -83,7 +82,7 @@ def test_the_default_words_are_served_with_their_hash(server: FakeServer, name: 
     file = tmp_path / "prompt.txt"
     places = {"grm_remote": 8, "vlac": 2}.get(name, 0)
     file.write_text("{task}" + "<image>" * places)
-    other = {"prompt": "file"} if name == "grm_remote" else {}
+    other = {"prompt": "file"} if name in ("grm_remote", "roboreward_remote") else {}
     assert load(name, server, prompt_file=str(file), **other).model_id.sha256 != own.sha256
 
 
@@ -236,7 +235,7 @@ def test_the_official_prompt_is_known_by_its_hash(
 
 def test_an_expected_hop_is_the_mean_over_its_digits(server: FakeServer) -> None:
     server.write = lambda _: "<score>+45.0%</score>"
-    session = session_of("grm_remote", server, score="expected")
+    session = session_of("grm_remote", server, reading="expected")
     session.observe(bar_pair(0.1))
     reading = session.observe(bar_pair(0.5))
     # 4 and 5 have neighbours on both sides, 0 only 1: the shift is that of the last digit alone.
@@ -248,8 +247,8 @@ def test_an_expected_hop_is_the_mean_over_its_digits(server: FakeServer) -> None
 @pytest.mark.parametrize("name", ["grm_remote", "roboreward_remote"])
 def test_expected_scores_need_log_probabilities(server: FakeServer, name: str) -> None:
     server.logprobs = False
-    reading = session_of(name, server, score="expected").observe(bar_pair(0.5))
-    assert not reading.ok and "score: text" in reading.text
+    reading = session_of(name, server, reading="expected").observe(bar_pair(0.5))
+    assert not reading.ok and "reading: written" in reading.text
 
 
 # ---- RoboReward
@@ -267,7 +266,7 @@ def test_roboreward_shows_frames_first_and_an_even_number(server: FakeServer) ->
 def test_roboreward_maps_five_levels(server: FakeServer) -> None:
     session = session_of("roboreward_remote", server)
     for level in range(1, 6):
-        server.write = lambda _, level=level: f"answer : {level}"
+        server.write = lambda _, level=level: f"answer: {level}"
         reading = session.observe(bar_pair(0.1 * level))
         assert reading.progress == (level - 1) / 4
         assert reading.success_probability == (1.0 if level == 5 else 0.0)
@@ -282,36 +281,23 @@ def test_roboreward_can_send_one_video(server: FakeServer) -> None:
 
 def test_roboreward_soft_scores(server: FakeServer) -> None:
     server.write = lambda _: "ANSWER: 5"
-    reading = session_of("roboreward_remote", server, score="expected").observe(bar_pair(0.9))
+    reading = session_of("roboreward_remote", server, reading="expected").observe(bar_pair(0.9))
     # neighbours 4 and 6 have 0.1 each; 6 is no score, so 5 has 8/9
     assert reading.success_probability == pytest.approx(8 / 9)
     assert reading.progress == pytest.approx((8 / 9 * 5 + 1 / 9 * 4 - 1) / 4)
     assert reading.uncertainty == pytest.approx(math.sqrt(8 / 81) / 4)
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("ANSWER: 4", 4),
-        ("answer:2.", 2),
-        ("It moved. ANSWER: 2 ... no, ANSWER: 3", 3),
-        ("ANSWER: 4.5", None),
-        ("ANSWER: 45", None),
-        ("ANSWER: 0", None),
-        ("ANSWER: 6", None),
-        ("ANSWER: -1", None),
-        ("4", None),
-        ("", None),
-    ],
-)
-def test_scores_of_roboreward(text: str, expected: int | None) -> None:
-    assert read_score(text) == expected
+def test_roboreward_mass_off_the_digits_is_invalid(server: FakeServer) -> None:
+    server.write = lambda _: "ANSWER: 5"
+    session = session_of("roboreward_remote", server, reading="expected", min_mass=0.95)
+    reading = session.observe(bar_pair(0.9))
+    assert reading.status is Status.INVALID_HOP and "0.95" in reading.text and "0.9;" in reading.text
 
 
-@given(st.text(max_size=30))
-def test_any_text_is_a_score_or_none(text: str) -> None:
-    assert read_score(text) in (None, 1, 2, 3, 4, 5)
-    assert read_score(text + " ANSWER: 3") == 3
+def test_the_same_digit_may_be_said_twice(server: FakeServer) -> None:
+    server.write = lambda _: "ANSWER: 4. I repeat, ANSWER: 4"
+    assert session_of("roboreward_remote", server).observe(bar_pair(0.9)).progress == 0.75
 
 
 # ---- GVL
@@ -518,3 +504,17 @@ def test_an_image_that_cannot_be_read_is_no_question(server: FakeServer, name: s
     with pytest.raises(ImageError):
         session.observe(FramePair(junk, junk))
     assert not server.asked
+
+
+@pytest.mark.parametrize("name", [*CLIPS, "vlac"])
+def test_no_other_camera_stands_in_for_a_missing_one(server: FakeServer, name: str) -> None:
+    session = session_of(name, server, camera="wrist")
+    with pytest.raises(ImageError, match="wrist"):
+        session.observe(FramePair(bar_pair(0.2).front, EncodedImage(0, "", b"", 0, 0)))
+
+
+def test_the_rubric_may_be_the_published_one(server: FakeServer, tmp_path: Path) -> None:
+    file = tmp_path / "rubric.txt"
+    file.write_text("Something else about {task}")
+    with pytest.raises(ModelError, match="sha256"):
+        load("roboreward_remote", server, prompt="official", prompt_file=str(file))
