@@ -56,7 +56,7 @@ def serve(
     grace_s: Annotated[
         float, typer.Option(help="Time that requests under way have at the end, s.")
     ] = 10.0,
-    request_mib: Annotated[int, typer.Option(help="Largest request, MiB.")] = 256,
+    request_mib: Annotated[int, typer.Option(help="Largest request, MiB.")] = 128,
     frames: Annotated[int, typer.Option(help="Most frames of a trajectory.")] = 512,
     megapixels: Annotated[float, typer.Option(help="Most pixels of a frame, Mpx.")] = 4.2,
     as_json: JsonOption = False,

@@ -7,6 +7,7 @@ Nothing that a client sends ends in a traceback: what is malformed is answered w
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import time
 from collections.abc import Awaitable, Callable
@@ -32,7 +33,9 @@ from dopamine_core.reward.wire.limits import WireSizeError
 from dopamine_core.reward.wire.request import PARTS_PER_SAMPLE, from_form, from_json
 from dopamine_core.reward.wire.values import EXTENSIONS, Batch
 
+_log = logging.getLogger("dopamine.serve")
 _LONGEST_DRAIN_S = 5.0
+_LATEST_RETRY_S = 60
 _GONE = 499  # nobody hears it; for log and metrics only
 
 
@@ -91,8 +94,10 @@ class Service:
         return limits.json_bytes if path == "/evaluate_batch" else limits.request_bytes
 
     def retry_after_s(self) -> int:
-        """When a place in the queue is likely to be free."""
-        return max(1, math.ceil(self.metrics.mean_computed_s() * self.under_way))
+        """When those who are under way are likely to be through."""
+        pace = self.metrics.pace()
+        through_s = self.under_way / pace if pace > 0.0 else 1.0
+        return min(_LATEST_RETRY_S, max(1, math.ceil(through_s)))
 
 
 def build_app(service: Service) -> Starlette:
@@ -176,18 +181,24 @@ async def _evaluate(service: Service, request: Request, record: RequestRecord) -
     service.under_way += 1
     try:
         async with asyncio.timeout(service.config.timeout_s):
-            body = await _body(request, service.most_bytes(record.path))
-            kind = request.headers.get("content-type", "")
-            batch, job = await asyncio.to_thread(service.decode, record.path, kind, body)
-            record.samples, record.frames = len(batch.samples), batch.frames
+            job = await _job(service, request, record)
             answered = await _answered(service.worker.submit(job), job, request)
     finally:
         service.under_way -= 1
     record.waited_s, record.computed_s = answered.waited_s, answered.computed_s
-    service.metrics.computed(batch.frames, answered.waited_s, answered.computed_s)
+    service.metrics.computed(record.frames, answered.waited_s, answered.computed_s)
     model = describe(service.evaluator.model.model_id)
     content = {**replies.to_json(answered.reply), "model": model, "request_id": record.request_id}
     return JSONResponse(content)
+
+
+async def _job(service: Service, request: Request, record: RequestRecord) -> Job:
+    """Read and prepare a request; its body is forgotten before it waits for the model."""
+    body = await _body(request, service.most_bytes(record.path))
+    kind = request.headers.get("content-type", "")
+    batch, job = await asyncio.to_thread(service.decode, record.path, kind, body)
+    record.samples, record.frames = len(batch.samples), batch.frames
+    return job
 
 
 def _admit(service: Service) -> None:
@@ -284,6 +295,7 @@ def _named(service: Service, error: Exception) -> DopamineError:
             got="none",
             remedy="send fewer frames, or start the server with a longer time limit",
         )
+    _log.error("the reward model %r raised", name, exc_info=error)
     return DopamineError(
         expected=f"an answer of the reward model {name!r}",
         got=f"{type(error).__name__}: {error}",

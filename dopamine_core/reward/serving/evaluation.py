@@ -1,8 +1,9 @@
 """Batches of a request become clips, clips become readings by the loaded model, readings become replies.
 
-Each frame of a trajectory is answered as if the trajectory ended with it. A clip model scores growing prefixes, many
-at a time; any other model runs a session over the frames. The format carries one camera: where a trajectory brings no
-wrist frames, the wrist view is missing in the references too, and the model fills it as it does for a missing camera.
+Each frame of a trajectory is answered as if the trajectory ended with it, whether ``use_frame_steps`` is set or not. A
+clip model scores growing prefixes, many at a time; any other model runs a session over the frames. The format carries
+one camera: where a trajectory brings no wrist frames, the wrist view is missing in the references too, and the model
+fills it as it does for a missing camera.
 """
 
 from __future__ import annotations

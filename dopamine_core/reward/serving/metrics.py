@@ -83,10 +83,10 @@ class Metrics:
             self.waited_s.observe(waited_s)
             self.computed_s.observe(computed_s)
 
-    def mean_computed_s(self) -> float:
-        """How long the model takes for a request; 0 before the first."""
+    def pace(self) -> float:
+        """Requests that the model answers a second, over the last minute."""
         with self._lock:
-            return self.computed_s.total_s / max(1, self.computed_s.count)
+            return len(self._last_minute()) / self._span_s()
 
     def requests(self) -> int:
         """Requests answered so far."""
@@ -94,19 +94,23 @@ class Metrics:
             return sum(self._requests.values())
 
     def frames_per_second(self) -> float:
-        """Frames answered a second, over the last minute."""
+        """Frames that the model answers a second, over the last minute."""
         with self._lock:
-            now_s = self._clock_s()
-            while self._recent and self._recent[0][0] < now_s - _RATE_WINDOW_S:
-                self._recent.popleft()
-            span_s = min(_RATE_WINDOW_S, now_s - self._began_s)
-            return sum(frames for _, frames in self._recent) / span_s if span_s > 0.0 else 0.0
+            return sum(frames for _, frames in self._last_minute()) / self._span_s()
 
     def page(self, gauges: dict[str, float]) -> str:
         """Write everything; ``gauges`` are values of the moment."""
         gauges = {**gauges, "frames_per_second": self.frames_per_second()}
         with self._lock:
             return "\n".join([*self._lines(gauges), ""])
+
+    def _last_minute(self) -> deque[tuple[float, int]]:
+        while self._recent and self._recent[0][0] < self._clock_s() - _RATE_WINDOW_S:
+            self._recent.popleft()
+        return self._recent
+
+    def _span_s(self) -> float:
+        return min(_RATE_WINDOW_S, max(1.0, self._clock_s() - self._began_s))
 
     def _lines(self, gauges: dict[str, float]) -> Iterator[str]:
         yield f"# TYPE {PREFIX}_requests_total counter"

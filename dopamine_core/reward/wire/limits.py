@@ -18,7 +18,7 @@ class WireSizeError(WireError):
 class WireLimits:
     """Limits of one request; checked before anything is allocated for it."""
 
-    request_mib: int = setting(256, doc="Body of a request.", unit="MiB", low=1, high=4096)
+    request_mib: int = setting(128, doc="Body of a request.", unit="MiB", low=1, high=4096)
     json_mib: int = setting(
         16,
         doc="Body of a JSON request; its numbers take many times their size.",
@@ -31,6 +31,7 @@ class WireLimits:
     request_frames: int = setting(
         4096, doc="Frames of all trajectories of a request.", low=1, high=10**6
     )
+    task_characters: int = setting(2000, doc="Length of a task sentence.", low=1, high=10**6)
     goals: int = setting(16, doc="Goal views sent with a trajectory.", low=1, high=256)
     megapixels: float = setting(4.2, doc="Pixels of one frame.", unit="Mpx", low=0.001, high=100.0)
 

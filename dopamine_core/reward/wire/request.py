@@ -192,10 +192,7 @@ def _trajectory(
     name = f"{name}.{place}"
     values = _mapping(sample.get(place), name)
     task, metadata = values.get("task"), values.get("metadata")
-    if task is not None and not isinstance(task, str):
-        raise WireError(
-            expected=f"{name}.task as text", got=_shown(task), remedy="send one sentence"
-        )
+    _check_task(task, f"{name}.task", limits)
     last_only = isinstance(metadata, dict) and metadata.get(LAST_ONLY) is True
     most = {"frames": limits.trajectory_frames, "wrist_frames": limits.trajectory_frames}
     sent = [array for array in ARRAYS if array == "frames" or values.get(array) is not None]
@@ -208,6 +205,17 @@ def _trajectory(
     )
     _check_counts(trajectory, name)
     return trajectory
+
+
+def _check_task(task: Any, name: str, limits: WireLimits) -> None:
+    if task is not None and not isinstance(task, str):
+        raise WireError(expected=f"{name} as text", got=_shown(task), remedy="send one sentence")
+    if task and len(task) > limits.task_characters:
+        raise WireSizeError(
+            expected=f"{name} of at most {limits.task_characters} characters",
+            got=f"{len(task)}",
+            remedy="send one sentence",
+        )
 
 
 def _check_counts(trajectory: Trajectory, name: str) -> None:

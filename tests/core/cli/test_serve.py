@@ -20,13 +20,15 @@ from typer.testing import CliRunner
 
 from dopamine_cli.main import app
 from dopamine_cli.serve import read_token, references_for
+from dopamine_core.episodes import dataset
 from dopamine_core.errors import ConfigError, ModelError
 from dopamine_core.frames.codec import encode
 from dopamine_core.reward.reference_images import save_references
 from dopamine_core.reward.serving.config import TOKEN_VARIABLE
+from dopamine_core.reward.session import References
 from dopamine_core.types import FramePair
 from tests.core.reward.serving.served import ask, progress
-from tests.core.reward.tiny_nano import drawing, write_tiny_model
+from tests.core.reward.tiny_nano import drawing, drawn_demonstration, write_tiny_model
 
 TOKEN = "a-token-of-some-length"
 
@@ -109,6 +111,14 @@ def test_references_come_from_a_folder_or_from_the_model_itself(adapted) -> None
     assert named.start is not None and len(named.goals) == 1
     assert references_for("", None, None) is None
     assert references_for("http://127.0.0.1:9", None, None) is None
+
+
+def test_references_come_from_a_demonstration(monkeypatch) -> None:
+    demonstration = drawn_demonstration()
+    monkeypatch.setattr(dataset, "load_demonstration", lambda path: demonstration)
+    shown = references_for("", None, Path("demonstration.mcap"))
+    pairs = demonstration.pairs
+    assert shown == References(demonstration.task, (pairs[-1],), pairs[0])
 
 
 def test_a_folder_without_references_is_named(tiny: Path) -> None:

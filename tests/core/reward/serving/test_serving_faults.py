@@ -256,6 +256,11 @@ def test_a_port_that_is_taken_is_named() -> None:
         open_socket(ServeConfig(port=taken.getsockname()[1]))
 
 
+def test_replies_are_not_held_back_to_be_packed_together() -> None:
+    with open_socket(ServeConfig(port=0)) as listener:
+        assert listener.proto == socket.IPPROTO_TCP  # else asyncio leaves Nagle's algorithm on
+
+
 def test_request_ids_are_kept_when_they_are_plain_words() -> None:
     records: list = []
     with serve(bright(), records=records) as url:

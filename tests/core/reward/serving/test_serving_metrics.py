@@ -61,4 +61,4 @@ def test_frames_per_second_are_those_of_the_last_minute() -> None:
     assert metrics.frames_per_second() == pytest.approx(110 / 60)
     clock.now_s += 10.0
     assert metrics.frames_per_second() == pytest.approx(1.0)
-    assert metrics.mean_computed_s() == pytest.approx(0.5)
+    assert metrics.pace() == pytest.approx(1 / 60)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import email
 import email.policy
 import io
 import json
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -111,6 +112,15 @@ def fake(answer: Callable[[Asked], Any] = official, **options: Any) -> Iterator[
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+_kept = ExitStack()
+atexit.register(_kept.close)
+
+
+def lasting() -> str:
+    """Address of a stand-in that serves as long as the process runs."""
+    return _kept.enter_context(fake()).url
 
 
 def _parsed(kind: str, body: bytes, headers: dict[str, str]) -> Asked:

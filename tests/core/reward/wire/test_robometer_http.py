@@ -20,7 +20,7 @@ from dopamine_core.reward.session import PROBABILITY, References, RewardModel
 from dopamine_core.types import EncodedImage, FramePair, Status
 from tests.core.reward.serving.served import REFERENCES, TASK, bright, serve
 from tests.core.reward.toy_model import BarModel, bar_image, bar_pair
-from tests.core.reward.wire.fake_robometer import INFO, Asked, baseline, fake, official
+from tests.core.reward.wire.fake_robometer import INFO, Asked, baseline, fake, lasting, official
 
 SMALL = {"short_edge": 48, "retries": 2, "backoff_s": 0.01, "deadline_s": 5.0}
 MISSING = EncodedImage(0, "", b"", 0, 0)
@@ -303,6 +303,11 @@ def test_the_token_is_sent_and_never_shown(monkeypatch: pytest.MonkeyPatch) -> N
 def test_settings_that_cannot_be_used_are_named(settings: dict) -> None:
     with fake() as server, pytest.raises(ConfigError):
         client(**{"url": server.url, **({"url": settings.pop("path")} if "path" in settings else {})}, **settings)
+
+
+def test_several_models_may_share_a_server() -> None:
+    one, two = client(lasting()), client(lasting())
+    assert [read(model, 0.5)[0].progress for model in (one, two)] == pytest.approx([0.5] * 2, abs=0.01)
 
 
 def test_settings_may_come_from_a_file(tmp_path) -> None:

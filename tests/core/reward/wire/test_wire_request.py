@@ -190,11 +190,12 @@ def test_malformed_forms_are_named(fields: dict, files: dict, words: str) -> Non
         (WireLimits(trajectory_frames=1), "at most 1 frames"),
         (WireLimits(request_frames=6), "at most 6 frames in a request"),
         (WireLimits(megapixels=0.001), "megapixels"),
+        (WireLimits(task_characters=4), "at most 4 characters"),
     ],
 )
 def test_large_requests_are_named(limits: WireLimits, words: str) -> None:
     frames = np.zeros((2, 40, 40, 3), np.uint8)
-    batch = Batch((ProgressSample(Trajectory(frames, "a")),) * 4)
+    batch = Batch((ProgressSample(Trajectory(frames, "stack")),) * 4)
     with pytest.raises(WireSizeError, match=words):
         from_form(parse_form(*posted(*to_form(batch)), 50), limits)
 
