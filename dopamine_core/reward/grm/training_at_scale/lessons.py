@@ -162,6 +162,7 @@ def batches(
         batch_sampler=passes,  # type: ignore[arg-type]
         collate_fn=_Collate(lessons),
         num_workers=workers,
+        generator=torch.Generator(),  # or it would draw from the model's chance when it starts
     )
     for batch in _loaded(loader):
         if isinstance(batch, _Fault):
