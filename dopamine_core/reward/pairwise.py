@@ -101,7 +101,49 @@ class PairwiseSession:
 
         :raises ImageError: when the bytes cannot be decoded; the chain stays where it was.
         """
-        reading, encoded, fused = self._evaluate(pair)
+        return self.observe_all([pair])[0]
+
+    def observe_all(self, pairs: Sequence[FramePair]) -> list[Reading]:
+        """Answer the next samples in one go and advance the chain; equal to ``observe`` one by one.
+
+        What is asked of a sample needs the image before it, not the answer, as long as the answers are valid.
+
+        :raises ImageError: when the bytes of one cannot be decoded; the chain stays where it was before the first.
+        """
+        samples = [self._frames.encode(pair) for pair in pairs]
+        readings: list[Reading] = []
+        while len(readings) < len(samples):
+            readings += self._advance(samples[len(readings) :])
+        return readings
+
+    def peek(self, pair: FramePair) -> Reading:
+        """Answer as ``observe`` would, but leave the chain where it is."""
+        began_ns = time.perf_counter_ns()
+        encoded = self._frames.encode(pair)
+        answers = self._ask(self._queries(encoded, self._before, self._first))
+        return self._read(answers, time.perf_counter_ns() - began_ns)[0]
+
+    def _advance(self, samples: Sequence[Encoded]) -> list[Reading]:
+        """Answer samples up to the first whose answer changes what the next must be asked."""
+        began_ns = time.perf_counter_ns()
+        first = samples[0] if self._first is None else self._first
+        befores = [self._before, *samples[:-1]]
+        asked = [
+            self._queries(after, before, first)
+            for before, after in zip(befores, samples, strict=True)
+        ]
+        answers = iter(self._ask([query for queries in asked for query in queries]))
+        spent_ns = (time.perf_counter_ns() - began_ns) // len(samples)
+        readings = []
+        for encoded, queries in zip(samples, asked, strict=True):
+            reading, fused = self._read([next(answers) for _ in queries], spent_ns)
+            self._commit(encoded, reading, fused)
+            readings.append(reading)
+            if self._before is not encoded:
+                break
+        return readings
+
+    def _commit(self, encoded: Encoded, reading: Reading, fused: FusedSample | None) -> None:
         if self._first is None:
             self._first = self._before = encoded
             self._chain.start()
@@ -109,26 +151,20 @@ class PairwiseSession:
             self._before, self._any_valid = encoded, True
             self._chain.advance(fused)
         self.last = reading
-        return reading
 
-    def peek(self, pair: FramePair) -> Reading:
-        """Answer as ``observe`` would, but leave the chain where it is."""
-        return self._evaluate(pair)[0]
-
-    def _evaluate(self, pair: FramePair) -> tuple[Reading, Encoded, FusedSample | None]:
-        began_ns = time.perf_counter_ns()
-        encoded = self._frames.encode(pair)
-        answers = self._ask(self._queries(encoded))
+    def _read(
+        self, answers: Sequence[HopAnswer], inference_ns: int
+    ) -> tuple[Reading, FusedSample | None]:
+        """Fuse one sample's answers."""
         bad = next((text for answer in answers if (text := _fault(answer))), "")
         if bad:
             held = self._chain.progress if self._any_valid else math.nan
-            inference_ns = time.perf_counter_ns() - began_ns
-            reading = Reading(Status.INVALID_HOP, bad, progress=held, inference_ns=inference_ns)
-            return reading, encoded, None
+            return Reading(
+                Status.INVALID_HOP, bad, progress=held, inference_ns=inference_ns
+            ), None
         hops = _means([answer.hop for answer in answers], len(self._goals))
         fused = self._chain.fuse(hops)
         uncertainty = self._uncertainty([answer.uncertainty for answer in answers], hops, fused)
-        inference_ns = time.perf_counter_ns() - began_ns
         reading = Reading(
             Status.OK,
             hop=hops,
@@ -138,18 +174,20 @@ class PairwiseSession:
             uncertainty=uncertainty,
             inference_ns=inference_ns,
         )
-        return reading, encoded, fused
+        return reading, fused
 
-    def _queries(self, after: Encoded) -> list[HopQuery]:
+    def _queries(
+        self, after: Encoded, before: Encoded | None, first: Encoded | None
+    ) -> list[HopQuery]:
         """Queries in blocks of one kind, goal by goal; the first sample has no incremental one."""
-        first = after if self._first is None else self._first
+        first = after if first is None else first
         start = first if self._start is None else self._start
-        kinds = [] if self._before is None else [[self._before] * len(self._goals)]
+        kinds = [] if before is None else [[before] * len(self._goals)]
         kinds += [[first] * len(self._goals), self._goals]
         return [
-            HopQuery(self._task, start, goal, before, after)
-            for befores in kinds
-            for goal, before in zip(self._goals, befores, strict=True)
+            HopQuery(self._task, start, goal, moment, after)
+            for moments in kinds
+            for goal, moment in zip(self._goals, moments, strict=True)
         ]
 
     def _ask(self, queries: list[HopQuery]) -> list[HopAnswer]:

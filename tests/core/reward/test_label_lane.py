@@ -1,5 +1,7 @@
 """The label lane on a hand-made clock: every decision is answered once, in order."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from dopamine_core.errors import ConfigError, EpisodeError
@@ -283,22 +285,33 @@ class BatchModel(PairwiseModel):
         self.sizes: list[int] = []
 
     def open(self, references: References):  # noqa: ANN201
-        """Give the session the batch method."""
+        """Count what the batch method is given."""
         session = super().open(references)
+        answer = session.observe_all
 
         def observe_all(pairs):  # noqa: ANN001, ANN202
             self.sizes.append(len(pairs))
-            return [session.observe(pair) for pair in pairs]
+            return answer(pairs)
 
-        session.observe_all = observe_all  # type: ignore[attr-defined]
+        session.observe_all = observe_all  # type: ignore[method-assign]
         return session
+
+
+class OneByOne(PairwiseModel):
+    """Answers one sample at a time."""
+
+    def open(self, references: References):  # noqa: ANN201
+        """Hide the batch method."""
+        session = super().open(references)
+        return SimpleNamespace(observe=session.observe, peek=session.peek, last=None)
 
 
 def test_a_backlog_is_answered_in_batches_with_the_same_result() -> None:
     shares = (0.0, 0.4, 1.0, 1.0, 1.0, 1.0, 1.0)
-    batched, single = Bench(model=False), Bench()
+    batched, single = Bench(model=False), Bench(model=False)
     model = BatchModel()
     batched.lane.swap_model(model)
+    single.lane.swap_model(OneByOne(BarModel()))
     results = []
     for bench in (batched, single):
         bench.state(EpisodeState.OPEN)

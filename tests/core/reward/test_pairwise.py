@@ -4,6 +4,8 @@ import math
 from collections.abc import Sequence
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from dopamine_core.errors import ImageError, ModelError
 from dopamine_core.reward.fusion import FusionConfig
@@ -195,3 +197,62 @@ def test_missing_task_or_goal_and_short_answers_are_named() -> None:
 def test_anchored_progress_is_the_mean_of_the_anchors() -> None:
     session = PairwiseModel(Scripted([[0.1, -0.7]])).open(References("t", (pair("g"),)))
     assert anchored_progress(session.observe(pair("a"))) == pytest.approx(0.2)
+
+
+class Picky(BarModel):
+    """Cannot say anything of some images, whatever they are compared with."""
+
+    def __init__(self, unreadable: set[float]) -> None:
+        super().__init__()
+        self.unreadable = unreadable
+        self.calls = 0
+
+    def hops(self, queries: Sequence[HopQuery]) -> list[HopAnswer]:
+        self.calls += 1
+        answers = super().hops(queries)
+        return [
+            HopAnswer(Status.INVALID_HOP) if query.after in self.unreadable else answer
+            for query, answer in zip(queries, answers, strict=True)
+        ]
+
+
+@given(
+    st.lists(st.integers(0, 20), min_size=1, max_size=12),
+    st.sets(st.integers(0, 20)),
+    st.integers(1, 5),
+    st.sampled_from(["mean", "consistency"]),
+)
+@settings(deadline=None, max_examples=60)
+def test_several_samples_in_one_go_equal_one_by_one(
+    shares: list[int], unreadable: set[int], chunk: int, mode: str
+) -> None:
+    pairs = [bar_pair(share / 20) for share in shares]
+    model = Picky({BarModel().encode(bar_pair(share / 20)) for share in unreadable})
+    references = References("t", (bar_pair(1.0),))
+    one = PairwiseModel(model, FusionConfig(mode=mode)).open(references)
+    alone = [one.observe(p) for p in pairs]
+    many = PairwiseModel(model, FusionConfig(mode=mode)).open(references)
+    together = [r for k in range(0, len(pairs), chunk) for r in many.observe_all(pairs[k : k + chunk])]
+    for a, b in zip(alone, together, strict=True):
+        assert (a.status, a.text) == (b.status, b.text)
+        assert a.hop == pytest.approx(b.hop, nan_ok=True, abs=0)
+        assert a.progress == pytest.approx(b.progress, nan_ok=True, abs=0)
+
+
+def test_samples_in_one_go_are_one_call_when_all_are_valid() -> None:
+    model = Picky(set())
+    session = PairwiseModel(model).open(References("t", (bar_pair(1.0),)))
+    session.observe_all([bar_pair(share / 8) for share in range(8)])
+    assert model.calls == 1
+    model.unreadable = {model.encode(bar_pair(0.5))}
+    session.observe_all([bar_pair(share / 8) for share in range(8)])
+    assert model.calls == 3  # what follows the unreadable one is asked anew, against the one before
+
+
+def test_a_frame_that_cannot_be_decoded_leaves_the_chain_before_the_batch() -> None:
+    session = PairwiseModel(BarModel()).open(References("t", (bar_pair(1.0),)))
+    session.observe(bar_pair(0.0))
+    junk = FramePair(EncodedImage(1, "jpeg", b"x", 1, 1), EncodedImage(1, "jpeg", b"x", 1, 1))
+    with pytest.raises(ImageError):
+        session.observe_all([bar_pair(0.5), junk])
+    assert session.observe(bar_pair(0.25)).hop[0] == pytest.approx(0.25, abs=0.03)
