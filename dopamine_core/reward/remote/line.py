@@ -1,6 +1,7 @@
 """One process's way to one server: a thread with an event loop, a pool of connections, a bound on questions under way.
 
-All models of a process that name the same address share it; it ends with the last of them.
+All models of a process that name the same address share it, and the one loaded last sets the bound; it ends with the
+last of them.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from typing import TypeVar
 
 import httpx
 
-from dopamine_core.errors import ConfigError
 from dopamine_core.reward.remote.faults import ClosedError
 
 T = TypeVar("T")
@@ -29,28 +29,27 @@ class Line:
     """Made by ``open_line``, given back by ``release``.
 
     :param key: process and address.
-    :param in_flight: questions under way at most.
     """
 
-    def __init__(self, key: tuple[int, str], in_flight: int) -> None:
+    def __init__(self, key: tuple[int, str]) -> None:
         self.key = key
-        self.in_flight = in_flight
         self.users = 0
+        self._in_flight = 0
         self._open = True
         self._gate = Lock()  # nothing is handed to a loop that is about to end
         self._loop = asyncio.new_event_loop()
-        self._slots = asyncio.Semaphore(in_flight)
         self._client = httpx.AsyncClient(
-            limits=httpx.Limits(
-                max_connections=in_flight,
-                max_keepalive_connections=in_flight,
-                keepalive_expiry=_KEPT_S,
-            ),
+            limits=httpx.Limits(keepalive_expiry=_KEPT_S),  # the slots bound them
             follow_redirects=False,  # neither key nor images go where nobody sent them
             headers={"Accept": "application/json", "Accept-Encoding": "identity"},
         )
         self._thread = Thread(target=self._run, name="remote reward model", daemon=True)
         self._thread.start()
+
+    def bound(self, in_flight: int) -> None:
+        """Set how many questions are under way at most; those that already wait keep the old bound."""
+        if in_flight != self._in_flight:
+            self._in_flight, self._slots = in_flight, asyncio.Semaphore(in_flight)
 
     def run(self, works: Sequence[Work[T]]) -> list[T]:
         """Do several pieces of work at once and wait for all; results in the order of the work.
@@ -116,17 +115,12 @@ class Line:
 def open_line(address: str, in_flight: int) -> Line:
     """Return the process's line to a server, made when there is none.
 
-    :raises ConfigError: when another model of this process asks for another bound at the same address.
+    :param in_flight: questions under way at most, from now on for all who share the line.
     """
     key = os.getpid(), address
     with _lock:
-        line = _lines.get(key) or Line(key, in_flight)
-        if line.in_flight != in_flight:
-            raise ConfigError(
-                expected=f"in_flight {line.in_flight}, as another model of this process has it at this address",
-                got=str(in_flight),
-                remedy="give all models of one server the same bound",
-            )
+        line = _lines.get(key) or Line(key)
+        line.bound(in_flight)
         line.users += 1
         _lines[key] = line
         return line

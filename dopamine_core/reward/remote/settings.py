@@ -54,7 +54,10 @@ class ServerConfig:
     )
     backoff_limit_s: float = setting(8.0, doc="Longest pause of our own choice.", unit="s", low=0.0, high=600.0)
     in_flight: int = setting(
-        32, doc="Questions that one process has under way at one server at most.", low=1, high=1024
+        32,
+        doc="Questions that one process has under way at one server at most; the model loaded last decides for all.",
+        low=1,
+        high=1024,
     )
     reply_limit_bytes: int = setting(1_000_000, doc="Largest reply that is read.", low=1000, high=10**9)
     require_request_id: bool = setting(

@@ -63,12 +63,14 @@ def test_no_more_than_the_bound_are_under_way_also_over_models(echoing: FakeServ
     assert echoing.most_in_work == 3
 
 
-def test_one_address_has_one_bound(server: FakeServer) -> None:
-    kept = client_of(server, in_flight=3)
-    with pytest.raises(ConfigError, match="in_flight 3"):
-        client_of(server, in_flight=4)
-    kept.close()
-    client_of(server, in_flight=4).close()  # the line of the first one has ended
+def test_the_model_loaded_last_sets_the_bound(echoing: FakeServer) -> None:
+    echoing.seconds = 0.02
+    first = client_of(echoing, in_flight=2)
+    first.ask(said(*"abcdef"))
+    assert echoing.most_in_work == 2
+    client_of(echoing, in_flight=5)
+    first.ask(said(*"abcdefghij"))
+    assert echoing.most_in_work == 5
 
 
 def test_connections_are_kept(echoing: FakeServer) -> None:
