@@ -9,6 +9,7 @@ from dopamine_cli.check import check
 from dopamine_cli.demo import demo
 from dopamine_cli.doctor import doctor
 from dopamine_cli.grm import grm
+from dopamine_cli.models import models
 from dopamine_cli.nano import nano
 from dopamine_cli.record import record
 from dopamine_cli.report import report
@@ -24,7 +25,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_show_locals=False,
 )
-for command in (demo, record, adapt, train, score, report, check, serve, doctor):
+for command in (demo, record, adapt, train, score, report, check, models, serve, doctor):
     app.command()(command)
 app.add_typer(nano, name="nano")
 app.add_typer(grm, name="grm")

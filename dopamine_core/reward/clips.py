@@ -18,7 +18,7 @@ import numpy as np
 from dopamine_core.config import check, setting
 from dopamine_core.errors import ModelError
 from dopamine_core.reward.session import References
-from dopamine_core.types import CAMERAS, FramePair, ModelId, Reading, Status
+from dopamine_core.types import FramePair, ModelId, Reading, Status
 
 Frame = Any  # what a clip model makes of one pair; opaque to everyone else
 WHOLE, TRAILING = "whole", "trailing"
@@ -224,15 +224,6 @@ def spread(length: int, count: int) -> list[int]:
     if count == 1:
         return [length - 1]
     return [int(k) for k in np.rint(np.linspace(0, length - 1, count))]
-
-
-def image_of(pair: FramePair, camera: str) -> Any:
-    """Return one camera's image of a pair; the front one where the wrist camera gave none.
-
-    :param camera: ``front`` or ``wrist``.
-    """
-    wrist = camera == CAMERAS[1] and pair.wrist.data
-    return pair.wrist if wrist else pair.front
 
 
 def _thinned(frames: list[Frame], limit: int) -> list[Frame]:

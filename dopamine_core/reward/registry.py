@@ -10,7 +10,8 @@ from __future__ import annotations
 import ast
 import importlib
 import pkgutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,8 @@ EXTRAS = {
     "torch": "torch",
     "transformers": "grm",
 }
+#: A model's own name may carry a variant behind this, such as the prompt in use: ``grm+official``.
+VARIANT = "+"
 _added: dict[str, Factory] = {}
 
 
@@ -63,7 +66,7 @@ def load_reward_model(
 ) -> RewardModel:
     """Load a reward model by name.
 
-    :param name: registered name, e.g. ``"nano"``.
+    :param name: registered name, e.g. ``"nano"``; a variant behind it, as in a model's own name, says nothing here.
     :param path: weights, adaptation folder, hub id or address, as the back end says; or a ``.yaml`` file of the
         back end's settings. Empty: its default.
     :param fusion: how readings are fused; the defaults when left out.
@@ -74,13 +77,31 @@ def load_reward_model(
     :raises ModelError: when the weights are missing or corrupt.
     """
     fusion = fusion or FusionConfig()
+    name = name.partition(VARIANT)[0]
     if name in _added:
         return _added[name](path, fusion)
+    with _packages_of(name):
+        back_end = _import(name)
+        return back_end.load(from_mapping(back_end.Config, _values(path, settings or {})), fusion)
+
+
+def read_settings(name: str, path: str = "", settings: Mapping[str, Any] | None = None) -> Any:
+    """Read a back end's settings without loading anything; raises as ``load_reward_model``."""
+    with _packages_of(name):
+        return from_mapping(_import(name).Config, _values(path, settings or {}))
+
+
+def _import(name: str) -> Any:
     if name not in _files():
         raise UnknownNameError(kind="reward model", name=name, known=known_reward_models())
+    return importlib.import_module(f"{models.__name__}.{name}")
+
+
+@contextmanager
+def _packages_of(name: str) -> Iterator[None]:
+    """Name the extra when a package is missing."""
     try:
-        back_end = importlib.import_module(f"{models.__name__}.{name}")
-        return back_end.load(from_mapping(back_end.Config, _values(path, settings or {})), fusion)
+        yield
     except ModuleNotFoundError as error:
         raise _missing(name, error) from error
 

@@ -139,7 +139,15 @@ def look_at(folder: Path, model_types: tuple[str, ...]) -> CheckpointFiles:
     if not has_tokenizer(folder):
         raise _incomplete(folder, "tokenizer.json, or vocab.json and merges.txt", "none")
     read_object(folder / PREPROCESSOR)
-    return CheckpointFiles(folder, config, read_headers(folder))
+    return look_inside(folder)
+
+
+def look_inside(folder: Path) -> CheckpointFiles:
+    """Read configuration and weight headers of a checkpoint of any architecture.
+
+    :raises ModelError: when a file is missing or cut short.
+    """
+    return CheckpointFiles(folder, read_object(folder / "config.json"), read_headers(folder))
 
 
 def has_tokenizer(folder: Path) -> bool:

@@ -8,7 +8,10 @@ from typer.testing import CliRunner
 
 from dopamine_cli.main import app
 
-COMMANDS = ("demo", "record", "adapt", "train", "score", "report", "check", "doctor", "nano train")
+COMMANDS = (
+    *("demo", "record", "adapt", "train", "score", "report", "check", "models", "serve", "doctor"),
+    *("nano train", "grm data", "grm train"),
+)
 GROUP = typer.main.get_command(app)
 
 
