@@ -185,7 +185,7 @@ def main() -> None:
         return
     results = {
         "command": f"python -m benchmarks.serve_load {' '.join(sys.argv[1:])}".strip(),
-        "machine": {"cores": os.cpu_count(), "system": platform.platform()},
+        "machine": {"cores": os.cpu_count(), "system": f"{platform.system()} {platform.machine()}"},
         "versions": {
             "python": platform.python_version(),
             **{name: importlib.metadata.version(name) for name in PACKAGES},

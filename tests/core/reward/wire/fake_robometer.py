@@ -9,7 +9,7 @@ import io
 import json
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -96,7 +96,8 @@ def fake(answer: Callable[[Asked], Any] = official, **options: Any) -> Iterator[
             for name, text in {"Content-Length": str(len(content)), **headers}.items():
                 self.send_header(name, text)
             self.end_headers()
-            self.wfile.write(content)
+            with suppress(OSError):  # the client gave up
+                self.wfile.write(content)
 
         def log_message(self, *words: Any) -> None:
             pass
