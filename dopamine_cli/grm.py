@@ -44,6 +44,9 @@ def data(
     swap_probability: Annotated[
         float | None, typer.Option(help="How often references show another episode of the task.")
     ] = None,
+    view_dropout: Annotated[
+        float | None, typer.Option(help="How often an item shows the front camera alone.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed.")] = None,
     prompt_file: PromptOption = None,
     any_prompt: AnyPromptOption = False,
@@ -62,6 +65,7 @@ def data(
         "chunk": chunk,
         "rounding": rounding,
         "swap_probability": swap_probability,
+        "view_dropout": view_dropout,
         "seed": seed,
     }
     config = from_mapping(HopDataConfig, {name: v for name, v in options.items() if v is not None})

@@ -53,6 +53,9 @@ class HopDataConfig(PairConfig):
     swap_probability: float = setting(
         0.75, doc="How often START and GOAL show another episode of the task.", low=0.0, high=1.0
     )
+    view_dropout: float = setting(
+        0.0, doc="How often an item shows the front camera alone, in all slots.", low=0.0, high=1.0
+    )
     seed: int = setting(0, doc="Seed; the same seed and episodes give the same data.", low=0)
 
     def __post_init__(self) -> None:
@@ -161,7 +164,7 @@ def _lesson(name: str, source: Source, out_dir: Path, config: HopDataConfig) -> 
 def _pair_settings(config: HopDataConfig) -> str:
     """What an episode's folder depends on."""
     fields = dataclasses.asdict(config)
-    del fields["swap_probability"]
+    del fields["swap_probability"], fields["view_dropout"]
     return json.dumps(fields, sort_keys=True)
 
 
@@ -258,7 +261,8 @@ def _items(
         swap = bool(donors) and rng.random() < config.swap_probability
         shown = donors[rng.integers(len(donors))] if swap else lesson
         task = lesson.tasks[rng.integers(len(lesson.tasks))]
-        moments = [lesson.frames[c][k] for k in (pair.before, pair.after) for c in CAMERAS]
+        cameras = (FRONT,) * len(CAMERAS) if rng.random() < config.view_dropout else CAMERAS
+        moments = [lesson.frames[c][k] for k in (pair.before, pair.after) for c in cameras]
         item_id = f"{lesson.name}-{number:06d}-{pair.before:06d}-{pair.after:06d}"
         item = sft_item(item_id, [*shown.references, *moments], task, pair.hop, prompt)
         made.append((item, swap))

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from dopamine_core.reward.grm.grid import ScoreGrid
 from dopamine_core.reward.grm.training.collate import IGNORED, AnswerBatch, GridBatch
-from dopamine_core.reward.grm.training.losses import answer_loss, expected_hop_loss, read_hops
+from dopamine_core.reward.grm.training.losses import (
+    answer_loss,
+    edge_log_probabilities,
+    expected_hop_loss,
+)
 
 
 class Objective(nn.Module):
@@ -58,7 +63,9 @@ class ExpectedHopObjective(Objective):
 
     def forward(self, batch: GridBatch) -> dict[str, Tensor]:
         """Return ``hop`` and ``mass``."""
-        reading = read_hops(_bare(self.model), batch, self._grid)
+        logs = edge_log_probabilities(_bare(self.model), batch, self._grid)
+        with torch.autocast(logs.device.type, enabled=False):  # sums of logarithms need float32
+            reading = self._grid.read(logs)
         hop = expected_hop_loss(reading, batch.hops)
         return {"hop": hop, "mass": expected_hop_loss(reading, batch.hops, self._mass_weight) - hop}
 

@@ -81,10 +81,12 @@ class Trainer:
         self._log_file = out_dir / LOG_FILE
         self._checkpoints = Checkpoints(out_dir / CHECKPOINTS, settings.keep)
         self._start = RunState(0, lessons.sha256, base_sha256, settings.lasting())
-        self.objective = objective.train().to(processes.device)
+        self.objective = objective.train()
         self._shared = settings.shard == FULL and processes.mesh is not None
         if self._shared:
-            shard(self.objective, processes.mesh)
+            shard(self.objective, processes.mesh)  # moves each share to its device, never the whole
+        else:
+            self.objective.to(processes.device)
         self._optimiser = optimiser_of(self.objective, settings)
         self._learning = [p for p in self.objective.parameters() if p.requires_grad]
 

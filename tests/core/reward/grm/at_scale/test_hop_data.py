@@ -139,6 +139,13 @@ def test_missing_cameras_are_filled(tmp_path):
     assert slots[2:] == ["cam_high", "cam_right_wrist", "cam_right_wrist"] * 2
 
 
+def test_views_are_dropped_as_often_as_asked(raw, tmp_path):
+    make([raw], tmp_path, dataclasses.replace(CONFIG, view_dropout=0.5))
+    shown = [tuple(place(image)[1] for image in item.images[2:]) for item in read_items(tmp_path / "hop_data.json")]
+    assert set(shown) == {("cam_high",) * 6, CAMERAS * 2}
+    assert 0.3 <= np.mean([views == ("cam_high",) * 6 for views in shown]) <= 0.7
+
+
 def cut(folder: Path) -> None:
     (folder / "cam_high.mp4").write_bytes((folder / "cam_high.mp4").read_bytes()[:500])
 
