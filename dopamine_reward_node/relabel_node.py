@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from dopamine_msgs.msg import Episode, EpisodePotentials
+from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 
 from dopamine_core.config import check, setting
@@ -83,7 +84,7 @@ class RelabelNode(Node):
         self._worker = RelabelWorker(relabelling, self._make, folder, self, self._complain)
         guarded = tolerant(self._on_episode, lambda _, text: self._complain(text))
         self.create_subscription(Episode, names.EPISODE, guarded, qos.LATCHED)
-        self.create_timer(1.0, self._tell)
+        self.create_timer(1.0, self._tell, clock=Clock(clock_type=ClockType.STEADY_TIME))
         os.nice(max(0, self._config.niceness - os.nice(0)))
         self._worker.start()
         self.get_logger().info("ready")

@@ -198,8 +198,7 @@ class RelabelWorker:
         try:
             info = load_episode(bag).info
         except DopamineError as error:
-            self._complain(f"{bag.name} is left out: {error}")
-            self.progress.left_out += 1
+            self._give_up(bag, _unread(bag), str(error))
             return
         if not _wanted(info):
             return
@@ -259,3 +258,7 @@ def _wanted(info: EpisodeInfo) -> bool:
     return info.kind in _LEARNED_FROM and kept and info.outcome is not Outcome.DISCARDED
 
 
+def _unread(bag: Path) -> EpisodeInfo:
+    """What is known of a recording that cannot be read."""
+    kind, closed = EpisodeKind.NONE, EpisodeState.CLOSED
+    return EpisodeInfo(bag.stem, closed, kind, "", 0, 0, bag_path=str(bag))

@@ -112,10 +112,9 @@ class RelabelledEpisodes:
 
     def next(self) -> EpisodeData | None:
         """Give the next practice episode that is whole, or was corrected, or None."""
-        while (found := self._choose()) is not None:
-            bag, entry = found
+        while (entry := self._choose()) is not None:
             try:
-                return self._read(bag, entry)
+                return self._read(entry.info.bag_path, entry)
             except DopamineError as error:
                 self._complain(f"{entry.info.episode_id} is left out: {error}")
         return None
@@ -124,12 +123,15 @@ class RelabelledEpisodes:
         """Load recordings with their relabelled potentials, e.g. demonstrations to train on.
 
         :param wait: called again and again with what is missing; raises when it is no longer waited for.
-        :raises LearnerError: when a recording cannot be relabelled.
+        :raises RecordingError: when a recording cannot be read.
+        :raises LearnerError: when it cannot be relabelled.
         """
         for bag in map(_key, paths):
+            if not self._there(bag):
+                load_episode(bag)  # nobody waits for one that is broken
             while not self._there(bag):
                 wait(f"relabelled potentials of {Path(bag).name}: is the relabel node running in this run folder?")
-        return [self._take(_key(path)) for path in paths]
+        return [self._take(path) for path in paths]
 
     def _there(self, bag: str) -> bool:
         with self._lock:
@@ -142,29 +144,31 @@ class RelabelledEpisodes:
             entry = self._entries.get(bag)
             return entry is not None and entry.model == self._model
 
-    def _take(self, bag: str) -> EpisodeData:
+    def _take(self, path: str) -> EpisodeData:
         with self._lock:
-            entry = self._entries[bag]
+            entry = self._entries[_key(path)]
             entry.given = entry.state
-        return self._read(bag, dataclasses.replace(entry))
+            entry = dataclasses.replace(entry)
+        return self._read(path, entry)
 
-    def _choose(self) -> tuple[str, _Entry] | None:
+    def _choose(self) -> _Entry | None:
         """The oldest practice episode that is to be handed out; it then counts as handed out."""
         with self._lock:
-            for bag, entry in self._entries.items():
+            for entry in self._entries.values():
                 practice = entry.info.kind is EpisodeKind.ROLLOUT
                 wanted = practice and entry.info.outcome is not Outcome.DISCARDED
                 if wanted and entry.model == self._model and entry.given != entry.state:
                     entry.given = entry.state
-                    return bag, dataclasses.replace(entry)
+                    return dataclasses.replace(entry)
         return None
 
-    def _read(self, bag: str, entry: _Entry) -> EpisodeData:
+    def _read(self, path: str, entry: _Entry) -> EpisodeData:
+        """The recording, under the name that was asked for, with its whole set."""
         with self._lock:
-            potentials = self._sets.get(bag)
+            potentials = self._sets.get(_key(path))
         if potentials is None:
-            potentials = load_set(file_of(Path(bag), entry.labels_sha256), entry.info)
-        return with_potentials(load_episode(bag, info=entry.info), potentials)
+            potentials = load_set(file_of(Path(path), entry.labels_sha256), entry.info)
+        return with_potentials(load_episode(path, info=entry.info), potentials)
 
 
 def _key(path: str) -> str:

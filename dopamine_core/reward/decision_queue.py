@@ -46,7 +46,11 @@ class LabelLaneConfig:
         high=1e6,
     )
     batch: int = setting(
-        4, doc="Waiting decisions that a model which can is asked for in one go.", low=1, high=256
+        1,
+        doc="Waiting decisions that a model which can is asked for in one go; more only where the back end gains by "
+        "it: the monitor waits for all of them, and a failure costs all of them.",
+        low=1,
+        high=256,
     )
 
     def __post_init__(self) -> None:

@@ -58,6 +58,18 @@ class Relabeller:
         kept = _kept(bag, sha256, episode)
         if kept is not None:
             return kept, False
+        potentials = self._answer(episode, references, on_progress)
+        if _broken(potentials) and self._batch > 1:
+            self._batch = 1  # a batch may be too large where one alone is not
+            potentials = self._answer(episode, references, on_progress)
+        _require_answers(potentials)
+        result = PotentialSet(episode.info, self.model.model_id, sha256, potentials)
+        save_set(result, bag)
+        return result, True
+
+    def _answer(
+        self, episode: EpisodeData, references: References, on_progress: Callable[[int, int], None]
+    ) -> tuple[Potential, ...]:
         answered = relabel(
             episode,
             self.model,
@@ -66,11 +78,7 @@ class Relabeller:
             batch=self._batch,
             on_progress=lambda done: on_progress(done, len(episode)),
         )
-        potentials = tuple(item for item in answered.potentials if item is not None)
-        _require_answers(potentials)
-        result = PotentialSet(episode.info, self.model.model_id, sha256, potentials)
-        save_set(result, bag)
-        return result, True
+        return tuple(item for item in answered.potentials if item is not None)
 
     def _hash(self, references: References) -> str:
         """Hash of all that decides the potentials."""
@@ -97,12 +105,18 @@ def _kept(bag: Path, sha256: str, episode: EpisodeData) -> PotentialSet | None:
     return found if stamps == [decision.stamp_ns for decision in episode.decisions] else None
 
 
+def _broken(potentials: tuple[Potential, ...]) -> list[str]:
+    """Why the model did not answer, for each decision that it failed on."""
+    readings = [item.reading for item in potentials]
+    return [reading.text for reading in readings if reading.status is Status.MODEL_ERROR]
+
+
 def _require_answers(potentials: tuple[Potential, ...]) -> None:
     """Refuse a set in which the model broke: with the same frames it would answer another time."""
-    broken = [item.reading for item in potentials if item.reading.status is Status.MODEL_ERROR]
+    broken = _broken(potentials)
     if broken:
         raise ModelError(
             expected=f"an answer of the reward model to each of {len(potentials)} decisions",
-            got=f"{len(broken)} failed, the first: {broken[0].text}",
+            got=f"{len(broken)} failed, the first: {broken[0]}",
             remedy="look at the model; the episode is tried again",
         )

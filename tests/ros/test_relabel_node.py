@@ -128,11 +128,15 @@ def test_episodes_are_relabelled_whole_kept_and_not_computed_twice(run: Path) ->
             broken = node.until_set("2026e_roll")
             assert "out of memory" in broken.status.text and not broken.potentials
 
+            (episodes / "2026f_roll.mcap").write_bytes(b"not a bag")
+            assert "2026f_roll.mcap" in node.until_set("2026f_roll").status.text
+
             before = len(node.sets)
             node.listen()  # a late joiner gets what was published before
             wait_until(lambda: len(node.sets) >= 2 * before, "the sets again")
         node.sets.clear()
         (episodes / "2026e_roll.mcap").unlink()
+        (episodes / "2026f_roll.mcap").unlink()
         with relabel(run, seconds=60.0):  # it could not compute one of them in time
             assert len(node.until_set("2026c_roll").potentials) == len(SHARES)
             name = "relabel_node: relabelling"
@@ -140,16 +144,24 @@ def test_episodes_are_relabelled_whole_kept_and_not_computed_twice(run: Path) ->
             assert node.figures[name]["relabelled"] == "0"
 
 
-def test_stopping_in_mid_episode_is_quick_and_leaves_nothing_half(run: Path) -> None:
-    with around() as node, relabel(run, seconds=30.0) as child:
-        name = "relabel_node: relabelling"
-        wait_until(
-            lambda: "of" in node.figures.get(name, {}).get("answered", ""), "work on an episode"
-        )
-        assert node.figures[name]["backlog"] == "1"
-        child.send_signal(signal.SIGINT)
-        assert child.wait(timeout=8.0) == 0
-        assert [path for path in (run / "episodes").iterdir() if path.suffix != ".mcap"] == []
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 0), (signal.SIGKILL, -9)])
+def test_an_end_in_mid_episode_leaves_nothing_half_and_the_next_start_goes_on(
+    run: Path, number: int, code: int
+) -> None:
+    with around() as node:
+        with relabel(run, seconds=30.0) as child:
+            name = "relabel_node: relabelling"
+            wait_until(
+                lambda: "of" in node.figures.get(name, {}).get("answered", ""), "work on an episode"
+            )
+            assert node.figures[name]["backlog"] == "1"
+            child.send_signal(number)
+            assert child.wait(timeout=8.0) == code  # it does not wait for the inference
+            left = [path for path in (run / "episodes").iterdir() if path.suffix != ".mcap"]
+            assert left == [] and node.sets == []
+        with relabel(run):
+            for episode_id in ("2026a_demo", "2026b_roll"):
+                assert len(node.until_set(episode_id).potentials) == len(SHARES)
 
 
 def test_a_learner_takes_only_whole_relabelled_episodes_and_says_what_it_waits_for(
@@ -187,6 +199,11 @@ def test_a_learner_takes_only_whole_relabelled_episodes_and_says_what_it_waits_f
         goal = Train.Goal(bag_paths=[str(episodes / "2026a_demo.mcap")], then_online=True)
         sent = node.train.send_goal_async(goal)
         until("relabelled potentials of 2026a_demo.mcap", offline_episodes=0)
+        taken_back = sent.result().get_result_async()
+        sent.result().cancel_goal_async()
+        wait_until(taken_back.done, "the cancellation", 20.0)
+        assert taken_back.result().result.code == Train.Result.CANCELLED
+        sent = node.train.send_goal_async(goal)
         with relabel(run):
             wait_until(sent.done, "the goal to be taken")
             ended = sent.result().get_result_async()

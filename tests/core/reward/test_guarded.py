@@ -38,7 +38,7 @@ def test_a_guarded_model_answers_as_the_model_alone() -> None:
     plain, guarded = PairwiseModel(BarModel()), GuardedModel(PairwiseModel(BarModel()), 5.0)
     assert isinstance(guarded, RewardModel)
     one, other = plain.open(REFERENCES), guarded.open(REFERENCES)
-    assert isinstance(other, RewardSession) and not isinstance(other, BatchSession)
+    assert isinstance(other, RewardSession)
     for share in (0.0, 0.5, 0.25):
         assert one.peek(bar_pair(share)).progress == other.peek(bar_pair(share)).progress
         assert one.observe(bar_pair(share)).reading == other.observe(bar_pair(share)).reading
@@ -106,8 +106,8 @@ def test_stopping_frees_who_waits_and_retiring_ends_the_thread() -> None:
         session.observe(bar_pair(0.0))
 
 
-class Batches:
-    """A session that answers batches, counting them."""
+class Single:
+    """A session that answers one sample at a time."""
 
     def __init__(self) -> None:
         self.inner = PairwiseModel(BarModel()).open(REFERENCES)
@@ -119,6 +119,10 @@ class Batches:
         return self.inner.observe(pair)
 
     peek = observe
+
+
+class Batches(Single):
+    """A session that answers batches, counting them."""
 
     def observe_all(self, pairs):  # noqa: ANN001, ANN201
         """Answer several."""
@@ -132,5 +136,8 @@ def test_batches_come_through_where_the_session_has_them() -> None:
     model.open = lambda references: inner  # type: ignore[method-assign]
     session = GuardedModel(model, 5.0).open(REFERENCES)
     assert isinstance(session, BatchSession)
+    model.open = lambda references: Single()  # type: ignore[method-assign]
+    assert not isinstance(GuardedModel(model, 5.0).open(REFERENCES), BatchSession)
+    model.open = lambda references: inner  # type: ignore[method-assign]
     readings = session.observe_all([bar_pair(0.0), bar_pair(0.5)])
     assert [round(r.progress, 1) for r in readings] == [0.0, 0.5] and inner.sizes == [2]

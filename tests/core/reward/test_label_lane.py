@@ -308,7 +308,8 @@ class OneByOne(PairwiseModel):
 
 def test_a_backlog_is_answered_in_batches_with_the_same_result() -> None:
     shares = (0.0, 0.4, 1.0, 1.0, 1.0, 1.0, 1.0)
-    batched, single = Bench(model=False), Bench(model=False)
+    several = LabelLaneConfig(batch=4)
+    batched, single = Bench(model=False, config=several), Bench(model=False, config=several)
     model = BatchModel()
     batched.lane.swap_model(model)
     single.lane.swap_model(OneByOne(BarModel()))
@@ -330,7 +331,7 @@ def test_a_backlog_is_answered_in_batches_with_the_same_result() -> None:
 
 
 def test_a_decision_without_frames_parts_a_batch() -> None:
-    bench = Bench(model=False)
+    bench = Bench(model=False, config=LabelLaneConfig(batch=4))
     model = BatchModel()
     bench.lane.swap_model(model)
     bench.state(EpisodeState.OPEN)

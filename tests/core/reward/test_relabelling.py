@@ -121,6 +121,23 @@ def test_a_model_that_breaks_leaves_nothing_and_is_asked_anew(folder: Path) -> N
     assert Relabeller(PairwiseModel(model)).run(bag, quiet)[1]
 
 
+def test_a_batch_that_is_too_large_is_asked_one_by_one(folder: Path) -> None:
+    class Small(BarModel):
+        """Holds no more than one sample's queries."""
+
+        def hops(self, queries):  # noqa: ANN001, ANN202
+            """Refuse more."""
+            if len(queries) > 3:
+                raise RuntimeError("out of memory")
+            return super().hops(queries)
+
+    bag = folder / "20260102_roll.mcap"
+    small, _ = Relabeller(PairwiseModel(Small()), batch=4).run(bag, quiet)
+    assert [p.potential for p in small.potentials if p.reading.ok] == pytest.approx(
+        SHARES[:3] + SHARES[4:], abs=0.04
+    )
+
+
 def test_stopping_in_mid_episode_leaves_nothing(folder: Path) -> None:
     def stop(done: int, count: int) -> None:
         if done >= 2:

@@ -10,7 +10,7 @@ import pytest
 from dopamine_core.episodes.data import EpisodeData
 from dopamine_core.episodes.dataset import load_episode
 from dopamine_core.episodes.potential_set import PotentialSet
-from dopamine_core.errors import LearnerError
+from dopamine_core.errors import LearnerError, RecordingError
 from dopamine_core.reward.pairwise import PairwiseModel
 from dopamine_core.reward.relabelling import Relabeller
 from dopamine_core.types import EpisodeKind, ModelId, Outcome
@@ -146,6 +146,7 @@ def test_training_waits_for_whole_sets_and_practice_loaded_there_is_not_given_ag
 
     episodes = labels.load([str(bag) for bag in bags], wait)
     assert [phi(episode)[-1] for episode in episodes] == [1.0, 1.0]
+    assert [episode.info.bag_path for episode in episodes] == [str(bag) for bag in bags]
     assert "20260101_demo.mcap" in waits[0] and "relabel node" in waits[0] and len(waits) == 2
     assert labels.next() is None
     labels.begin()  # another learner takes everything
@@ -158,6 +159,13 @@ def test_training_that_is_taken_back_waits_no_longer(folder: Path) -> None:
 
     with pytest.raises(LearnerError, match="a cancellation"):
         RelabelledEpisodes(print).load([str(folder / "20260101_demo.mcap")], wait)
+
+
+def test_training_does_not_wait_for_a_broken_recording(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.mcap"
+    broken.write_bytes(b"not a bag")
+    with pytest.raises(RecordingError, match=r"broken\.mcap"):
+        RelabelledEpisodes(print).load([str(broken)], lambda what: pytest.fail(what))
 
 
 def test_sets_of_another_model_than_the_present_one_are_not_mixed_in(folder: Path) -> None:
