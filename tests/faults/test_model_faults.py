@@ -62,6 +62,19 @@ def test_a_hang_is_told_in_answers_progress_and_diagnostics_and_passes(stranger:
     close(stranger, "hang")
 
 
+def test_another_model_can_be_loaded_while_one_hangs(stranger: Stranger) -> None:
+    assert stranger.load_model(name="hanging", path="30").success
+    stranger.run_episode([0.0, 0.78, 0.3], "stuck")
+    codes = [a.status.code for a in stranger.potentials]
+    assert codes == [Status.OK, Status.MODEL_ERROR, Status.MODEL_ERROR]
+    assert "still computing" in stranger.potentials[2].status.text  # it is not asked twice at a time
+    close(stranger, "stuck")
+    assert stranger.load_model(name="bar").success
+    stranger.run_episode([0.0, 0.3], "freed")
+    assert [a.status.code for a in stranger.potentials[3:]] == [Status.OK] * 2
+    close(stranger, "freed")
+
+
 def test_garbage_is_invalid_and_never_a_number(stranger: Stranger) -> None:
     assert stranger.load_model(name="garbage").success
     stranger.run_episode([0.0, 0.3, 0.6], "garbage")

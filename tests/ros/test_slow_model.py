@@ -97,7 +97,7 @@ def test_a_model_loads_beside_the_node_and_the_seconds_are_told() -> None:
 
 
 def test_memory_for_waiting_frames_is_bounded_and_said() -> None:
-    extra = model("slow", 0.5, "-p", "label.held_mb:=0.005")
+    extra = model("slow", 0.2, "-p", "label.held_mb:=0.005")
     with ros():
         stranger = Stranger()
         with spinning(stranger), process(MODULE, *PARAMETERS, extra=extra):
