@@ -138,7 +138,8 @@ class RelabelWorker:
             return
         bag = Path(info.bag_path)
         with self._lock:
-            if bag not in self._queue.known:
+            room = len(self._queue.awaited) < self._config.queue_size  # else the folder tells
+            if bag not in self._queue.known and room:
                 self._queue.awaited.setdefault(bag, (info, time.monotonic()))
         self._wake.set()
 
