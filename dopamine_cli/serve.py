@@ -51,7 +51,7 @@ def serve(
         typer.Option(help="File with the bearer token; else it is read from DOPAMINE_SERVE_TOKEN."),
     ] = None,
     queue: Annotated[int, typer.Option(help="Requests taken in at a time.", min=1)] = 16,
-    batch: Annotated[int, typer.Option(help="Clips that a clip model is given at a time.", min=1)] = 16,
+    batch: Annotated[int, typer.Option(help="Clips or frames that the model is given at a time.", min=1)] = 16,
     timeout_s: Annotated[float, typer.Option(help="Longest time of a request, s.")] = 120.0,
     grace_s: Annotated[
         float, typer.Option(help="Time that requests under way have at the end, s.")

@@ -27,7 +27,7 @@ class ServeConfig:
     )
     batch: int = setting(
         16,
-        doc="Clips that a clip model is given at a time, of one or several requests.",
+        doc="Clips of one or several requests, or frames of a session, that the model is given at a time.",
         low=1,
         high=1024,
     )

@@ -26,6 +26,7 @@ from dopamine_core.reward.clips import (
     fault_of,
     window_of,
 )
+from dopamine_core.reward.labelling import BatchSession, checked
 from dopamine_core.reward.session import References, RewardModel, RewardSession
 from dopamine_core.reward.wire.values import (
     Batch,
@@ -36,7 +37,7 @@ from dopamine_core.reward.wire.values import (
     Reply,
     Trajectory,
 )
-from dopamine_core.types import EncodedImage, FramePair, ModelId, Reading, Status
+from dopamine_core.types import EncodedImage, FramePair, ModelId, Status
 
 _NOT_ASKED = FrameAnswer(text="NOT_ASKED: only the last frame was asked for")
 
@@ -79,7 +80,7 @@ class Evaluator:
     :param references: task, goals and start that the server shows a model that needs them.
     :param goals_in_requests: whether requests bring their own goals instead.
     :param any_task: whether a task other than that of ``references`` is answered.
-    :param batch: clips that a clip model is given at a time.
+    :param batch: clips, or frames of a session, that the model is given at a time.
     :raises ModelError: when the model needs references and there are none.
     """
 
@@ -231,10 +232,15 @@ class Evaluator:
         """Run a session; it needs every frame, whichever are asked for."""
         session = self._open(clip.references)
         answers: list[FrameAnswer] = []
-        for pair in clip.pairs:
+        for first in range(0, len(clip.pairs), self._batch):
             if abandoned.is_set():
                 break
-            answers.append(_of_reading(session.observe(pair)))
+            part = clip.pairs[first : first + self._batch]
+            if isinstance(session, BatchSession):
+                readings = session.observe_all(part)
+            else:
+                readings = [session.observe(pair) for pair in part]
+            answers += [_of_reading(reading) for reading in readings]
         answers += [_NOT_ASKED] * (len(clip.pairs) - len(answers))
         return [_NOT_ASKED] * (len(answers) - 1) + answers[-1:] if clip.last_only else answers
 
@@ -292,7 +298,8 @@ def _of_answer(answer: ClipAnswer) -> FrameAnswer:
     return FrameAnswer(answer.progress, answer.success_probability, uncertainty=answer.uncertainty)
 
 
-def _of_reading(reading: Reading) -> FrameAnswer:
+def _of_reading(answer: object) -> FrameAnswer:
+    reading = checked(answer, math.nan)
     if not reading.ok:
         return FrameAnswer(text=f"{reading.status.name}: {reading.text}")
     return FrameAnswer(

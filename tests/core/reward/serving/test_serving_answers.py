@@ -26,7 +26,7 @@ from dopamine_core.reward.wire.values import (
     ProgressSample,
     Trajectory,
 )
-from dopamine_core.types import EncodedImage, FramePair, Status
+from dopamine_core.types import EncodedImage, FramePair, Reading, Status
 from tests.core.reward.serving.served import (
     REFERENCES,
     TASK,
@@ -271,6 +271,51 @@ def test_the_batch_of_a_clip_model_is_limited() -> None:
     with serve(model, batch=3) as url:
         progress(ask(url, bars(*[0.1] * 8)))
     assert model.scorer.sizes == [3, 3, 2]
+
+
+class CountingModel(BarModel):
+    """Notes how many questions it is asked at a time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sizes: list[int] = []
+
+    def hops(self, queries: Sequence[HopQuery]) -> list[HopAnswer]:
+        self.sizes.append(len(queries))
+        return super().hops(queries)
+
+
+def test_a_session_that_takes_several_frames_is_given_them_and_answers_alike() -> None:
+    runs = {}
+    for batch in (1, 4):
+        hops = CountingModel()
+        with serve(PairwiseModel(hops), REFERENCES, batch=batch) as url:
+            runs[batch] = progress(ask(url, bars(*[k / 10 for k in range(10)])))
+        assert len(hops.sizes) == math.ceil(10 / batch)
+    assert runs[1] == runs[4]
+
+
+class OneByOneModel:
+    """A model of another kind: its sessions take one frame at a time and say what they are told to."""
+
+    model_id, fast, success_threshold, success_signal = BarModel.model_id, True, 0.9, "progress"
+
+    def __init__(self, *progress: float) -> None:
+        self._progress = progress
+
+    def open(self, references: References) -> OneByOneModel:
+        self.last, self._left = None, iter(self._progress)
+        return self
+
+    def observe(self, pair: FramePair) -> Reading:
+        return Reading(Status.OK, progress=next(self._left))
+
+
+def test_a_model_of_another_kind_is_checked() -> None:
+    with serve(OneByOneModel(0.25, 7.0), REFERENCES) as url:
+        head = ask(url, bars(0.0, 0.5)).json()["outputs_progress"]
+    assert head["progress_pred"] == [[0.25, None]]
+    assert "7.0" in head["statuses"][0][1]
 
 
 def test_two_clients_of_a_pairwise_model_do_not_mix() -> None:

@@ -187,7 +187,7 @@ def test_a_late_answer_is_a_504_and_the_rest_is_not_computed() -> None:
             return super().hops(queries)
 
     hops = SlowBar()
-    with serve(PairwiseModel(hops), REFERENCES, timeout_s=0.35) as url:
+    with serve(PairwiseModel(hops), REFERENCES, timeout_s=0.35, batch=1) as url:
         began = time.monotonic()
         response = ask(url, bars(*[k / 40 for k in range(40)]))
         assert response.status_code == 504 and time.monotonic() - began < 2.0
