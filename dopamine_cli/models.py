@@ -9,7 +9,11 @@ import typer
 
 from dopamine_cli.output import JsonOption, make_output, named_errors
 from dopamine_core.config import info_of
-from dopamine_core.reward.registry import describe_reward_models, read_settings
+from dopamine_core.reward.registry import (
+    describe_reward_models,
+    read_settings,
+    settings_class,
+)
 
 _GIB = 1 << 30
 
@@ -28,26 +32,26 @@ def models(
         rows = [{"name": key, "what": words} for key, words in describe_reward_models().items()]
         output.table("reward models", ("name", "what"), rows)
         return
-    settings = read_settings(name, path)
     if not path:
-        output.table(name, ("setting", "default", "range", "meaning"), setting_rows(settings))
+        rows = setting_rows(settings_class(name))
+        output.table(name, ("setting", "default", "range", "meaning"), rows)
         return
-    facts = checkpoint_facts(settings)
+    facts = checkpoint_facts(read_settings(name, path))
     text = "\n".join(f"{key.replace('_', ' ')}: {value}" for key, value in facts.items())
     output.event("model", text, name=name, **facts)
 
 
-def setting_rows(settings: Any) -> list[dict[str, str]]:
-    """One row per declared setting."""
+def setting_rows(config: type) -> list[dict[str, str]]:
+    """One row per declared setting of a back end's ``Config``."""
     rows = []
-    for field in dataclasses.fields(settings):
+    for field in dataclasses.fields(config):
         info = info_of(field)
         bounds = "" if info.low is None else f"{info.low} ... {info.high} {info.unit}".rstrip()
-        default = getattr(settings, field.name)
+        required = field.default is dataclasses.MISSING
         rows.append(
             {
                 "setting": field.name,
-                "default": str(default) if default != "" else "",
+                "default": "required" if required else str(field.default),
                 "range": " | ".join(info.choices) or bounds,
                 "meaning": info.doc,
             }

@@ -91,6 +91,12 @@ def read_settings(name: str, path: str = "", settings: Mapping[str, Any] | None 
         return from_mapping(_import(name).Config, _values(path, settings or {}))
 
 
+def settings_class(name: str) -> type:
+    """Return a back end's ``Config``; raises as ``load_reward_model``."""
+    with _packages_of(name):
+        return _import(name).Config
+
+
 def _import(name: str) -> Any:
     if name not in _files():
         raise UnknownNameError(kind="reward model", name=name, known=known_reward_models())
