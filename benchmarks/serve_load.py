@@ -207,6 +207,7 @@ def main() -> None:
                     run["server_peak_mib"] = peak_mib(process)
                     print(json.dumps(run), flush=True)
                     results["runs"].append(run)
+    results["load_average_after"] = os.getloadavg()[0]
     options.output.parent.mkdir(parents=True, exist_ok=True)
     options.output.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
 
