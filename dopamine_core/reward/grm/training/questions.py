@@ -29,7 +29,7 @@ class QuestionMaker:
     """
 
     def __init__(self, tokenizer: Any, image_processor: Any, prompt: GrmPrompt) -> None:
-        self._tokenizer = tokenizer
+        self.tokenizer = tokenizer
         self._image_processor = image_processor
         self._prompt = prompt
         self._chat = chat_of(tokenizer)
@@ -56,9 +56,9 @@ class QuestionMaker:
 
     def _words(self, task: str) -> list[list[int]]:
         if task not in self._pieces:
-            refuse_control_tokens(task, self._tokenizer)
+            refuse_control_tokens(task, self.tokenizer)
             parts = self._prompt.parts(task)
-            self._pieces[task] = tokenise(self._tokenizer, parts, self._chat)
+            self._pieces[task] = tokenise(self.tokenizer, parts, self._chat)
         return self._pieces[task]
 
     def _image(self, image: EncodedImage) -> Patches:

@@ -92,7 +92,8 @@ class FrozenVision:
         try:
             pixels = image.pixels.to(self._device, self._visual.dtype)
             grid = torch.tensor([image.grid], device=self._device)
-            order = self._visual(pixels, grid_thw=grid).pooler_output[:, 0]
+            with torch.random.fork_rng():  # adapters' dropout here must not shift that of the step
+                order = self._visual(pixels, grid_thw=grid).pooler_output[:, 0]
         finally:
             for hook in hooks:
                 hook.remove()
