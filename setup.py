@@ -16,7 +16,7 @@ EXTRAS = {
     "nano": ["onnxruntime"],
     "quantised": ["bitsandbytes"],
     "remote": ["httpx"],
-    "serve": ["httpx", "python-multipart", "starlette", "uvicorn"],
+    "serve": ["python-multipart", "starlette", "uvicorn"],
     "torch": ["torch"],
 }
 

@@ -30,10 +30,13 @@ EXTRAS = {
     "httpx": "remote",
     "onnxruntime": "nano",
     "peft": "grm",
+    "python_multipart": "serve",
     "safetensors": "grm",
+    "starlette": "serve",
     "tokenizers": "grm",
     "torch": "torch",
     "transformers": "grm",
+    "uvicorn": "serve",
 }
 #: A model's own name may carry a variant behind this, such as the prompt in use: ``grm+official``.
 VARIANT = "+"

@@ -18,8 +18,8 @@ from dopamine_core.reward.grm.answer import read_hop
 from dopamine_core.reward.grm.engine import Engine, Query, SeenImage
 from dopamine_core.reward.grm.prompt import GrmPrompt, own_prompt, read_prompt
 from dopamine_core.reward.grm.views import three_views
-from dopamine_core.reward.pairwise import PairwiseModel
-from dopamine_core.reward.session import HopAnswer, HopQuery
+from dopamine_core.reward.pairwise import PairwiseModel, PairwiseSession
+from dopamine_core.reward.session import HopAnswer, HopQuery, References
 from dopamine_core.reward.vlm.checkpoint import Checkpoint, CheckpointConfig, load_checkpoint
 from dopamine_core.types import FramePair, ModelId, Status
 
@@ -78,7 +78,7 @@ def load(config: Config, fusion: FusionConfig) -> PairwiseModel:
 
     :raises ModelError: when checkpoint, prompt or adaptation cannot be used, or memory does not suffice.
     """
-    return PairwiseModel(load_hop_model(config), fusion)
+    return GrmModel(load_hop_model(config), fusion)
 
 
 def load_hop_model(config: Config) -> GrmHopModel:
@@ -94,6 +94,23 @@ def choose_prompt(config: Config) -> GrmPrompt:
     if config.prompt == OWN:
         return own_prompt()
     return read_prompt(config.prompt_file, official=config.prompt == OFFICIAL)
+
+
+class GrmModel(PairwiseModel):
+    """The reward model; a task that cannot be asked is refused when the episode opens."""
+
+    def __init__(self, hop_model: GrmHopModel, fusion: FusionConfig) -> None:
+        super().__init__(hop_model, fusion)
+        self._grm = hop_model
+
+    def open(self, references: References) -> PairwiseSession:
+        """Open a session for one episode.
+
+        :raises ModelError: when task or goal are missing, or the task holds control tokens.
+        :raises ImageError: when a reference image cannot be decoded.
+        """
+        self._grm.check_task(references.task)
+        return super().open(references)
 
 
 @dataclass(frozen=True)
@@ -134,6 +151,13 @@ class GrmHopModel:
         )
         digest = hashlib.sha256("\n".join(parts).encode()).hexdigest()
         self.model_id = ModelId(f"grm+{prompt.name}", digest, bool(adaptation_sha256))
+
+    def check_task(self, task: str) -> None:
+        """Check that a task can be asked.
+
+        :raises ModelError: when it holds control tokens.
+        """
+        self._engine.words(task)
 
     def encode(self, pair: FramePair) -> SeenPair:
         """Let the vision tower look at a pair, once.
