@@ -273,7 +273,7 @@ def main() -> None:
     machine = {
         "cores": os.cpu_count(),
         "processor": platform.machine(),
-        "system": platform.platform(),
+        "system": platform.system(),
         "python": platform.python_version(),
         "numpy": np.__version__,
         "rmw": os.environ.get("RMW_IMPLEMENTATION", ""),
