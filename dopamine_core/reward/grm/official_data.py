@@ -139,8 +139,12 @@ def check_prompt(items: Iterable[SftItem], prompt: GrmPrompt) -> None:
 
     :raises LearnerError: when one does not: a model answers best to the words it was trained with.
     """
+    asked: dict[str, set[str]] = {}
     for item in items:
-        if item.question not in (sft_question(prompt, item.task), IMAGE_MARK.join(prompt.parts(item.task))):
+        if item.task not in asked:
+            as_asked = IMAGE_MARK.join(prompt.parts(item.task))
+            asked[item.task] = {sft_question(prompt, item.task), as_asked}
+        if item.question not in asked[item.task]:
             raise LearnerError(
                 expected=f"questions with the prompt {prompt.name!r}, sha256 {prompt.sha256}",
                 got=f"another text in item {item.id!r}",

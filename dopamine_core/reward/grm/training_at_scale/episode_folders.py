@@ -16,11 +16,16 @@ from dopamine_core.errors import DemonstrationError, DopamineError, LearnerError
 from dopamine_core.frames.codec import decode
 from dopamine_core.reward.grm.official_data import (
     CAMERAS,
+    TASK_FILE,
     Segment,
     checked_tasks,
     write_annotations,
 )
-from dopamine_core.reward.grm.training_at_scale.hop_data import LeftOut, nothing_usable
+from dopamine_core.reward.grm.training_at_scale.hop_data import (
+    LeftOut,
+    nothing_usable,
+    write_whole,
+)
 from dopamine_core.reward.grm.training_at_scale.sources import (
     RecordedEpisode,
     Source,
@@ -51,7 +56,18 @@ def write_episode_folders(paths: Sequence[Path], out_dir: Path) -> tuple[dict[st
             left_out.append(LeftOut(name, type(error).__name__, str(error)))
     if not written:
         raise nothing_usable(left_out)
+    _share_tasks(out_dir, list(written.values()))
     return written, tuple(left_out)
+
+
+def _share_tasks(out_dir: Path, folders: Sequence[Path]) -> None:
+    """Write the task beside the folders too, where the official tools look, if they have one in common."""
+    try:
+        tasks = {(folder / TASK_FILE).read_text(encoding="utf-8") for folder in folders}
+        if len(tasks) == 1:
+            write_whole(out_dir / TASK_FILE, tasks.pop())
+    except OSError as error:
+        raise _unwritable(out_dir / TASK_FILE, error) from error
 
 
 def _demonstration(source: Source) -> Demonstration:
@@ -82,11 +98,15 @@ def write_episode_folder(demonstration: Demonstration, folder: Path) -> None:
         finally:
             shutil.rmtree(making, ignore_errors=True)
     except OSError as error:
-        raise LearnerError(
-            expected=f"to write a new folder {folder}",
-            got=f"{type(error).__name__}: {error}",
-            remedy="choose another folder, or free space",
-        ) from error
+        raise _unwritable(folder, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> LearnerError:
+    return LearnerError(
+        expected=f"to write a new {path}",
+        got=f"{type(error).__name__}: {error}",
+        remedy="choose another folder, or free space",
+    )
 
 
 def _write_videos(demonstration: Demonstration, folder: Path) -> None:

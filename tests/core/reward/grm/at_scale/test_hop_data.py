@@ -241,13 +241,14 @@ def test_recordings_become_official_folders_and_hop_data_again(tmp_path):
         ("episode_009", "DemonstrationError"),
     ]
     assert read_tasks(folder) == (demonstration.task,)
+    assert json.loads((tmp_path / "folders/task_instruction.json").read_text()) == [demonstration.task]
     marks = demonstration.keyframes
     assert [(s.start, s.end) for s in read_segments(folder)] == list(zip(marks[:-1], marks[1:], strict=True))
     config = dataclasses.replace(CONFIG, chunk=2, pairs=20)
     ours = make([tmp_path / "e1.mcap"], tmp_path / "ours", config)
     through = make([folder], tmp_path / "through", config)
     assert through.episodes["episode_001"] == ours.episodes["e1"]
-    with pytest.raises(LearnerError, match="to write a new folder"):
+    with pytest.raises(LearnerError, match="to write a new .*episode_001"):
         write_episode_folders([tmp_path], tmp_path / "folders")
     with pytest.raises(DemonstrationError, match="at least one usable episode of 1"):
         write_episode_folders([tmp_path / "broken.mcap"], tmp_path / "none")
