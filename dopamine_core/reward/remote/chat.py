@@ -76,7 +76,7 @@ class Reply:
 
 
 def body_of(question: Question, model: str, config: ServerConfig) -> bytes:
-    """Write the request: greedy, one choice, not streamed.
+    """Write the request: greedy unless the settings say otherwise, one choice, not streamed.
 
     :param model: served name.
     """
@@ -85,9 +85,10 @@ def body_of(question: Question, model: str, config: ServerConfig) -> bytes:
         "messages": [{"role": "user", "content": [_part(part) for part in question.parts]}],
         "n": 1,
         "stream": False,
-        "temperature": 0,
         config.token_limit_field: question.max_tokens,
     }
+    if config.greedy:
+        fields["temperature"] = 0
     if question.stop:
         fields["stop"] = list(question.stop)
     if question.top_logprobs:

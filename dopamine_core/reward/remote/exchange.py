@@ -26,7 +26,8 @@ Read = Callable[[bytes, Mapping[str, str]], T]  # body and headers to a checked 
 _SUCCESS, _REDIRECTS = 200, range(300, 400)
 _IDENTITY = ("", "identity")
 _REMEDIES = {
-    400: "look at what it says; 'resize: server' and 'extra' send fields that not every server knows",
+    400: "look at what it says; 'resize: server', 'extra', 'greedy' and 'token_limit_field' decide about fields that "
+    "not every server takes",
     401: "name the variable with a valid key in 'api_key_env'",
     403: "name the variable with a valid key in 'api_key_env'",
     404: "check 'path' (with its version) and 'model'",

@@ -75,6 +75,9 @@ class ServerConfig:
         doc="What the server calls the limit of the answer's tokens.",
         choices=("max_tokens", "max_completion_tokens"),
     )
+    greedy: bool = setting(
+        True, doc="Ask for temperature 0; hosted reasoning models refuse it, and then answers vary."
+    )
     extra: str = setting(
         "",
         doc="JSON object merged into every request: fields of one server, e.g. "

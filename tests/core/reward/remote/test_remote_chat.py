@@ -121,7 +121,7 @@ def test_a_quoted_text_is_one_short_line_that_can_be_published(text: str) -> Non
 def test_parts_become_content_in_their_order() -> None:
     one, two = DataUrl("jpeg", "QUE="), DataUrl("png", "Qg==")
     parts = ("before", one, "between", two, Clip((one, one)))
-    body = json.loads(body_of(Question(parts, 5), "m", ServerConfig(token_limit_field="max_completion_tokens")))
+    body = json.loads(body_of(Question(parts, 5), "m", _hosted()))
     assert body["messages"] == [
         {
             "role": "user",
@@ -135,4 +135,10 @@ def test_parts_become_content_in_their_order() -> None:
         }
     ]
     assert body["max_completion_tokens"] == 5 and "max_tokens" not in body
+    assert "temperature" not in body
     assert "stop" not in body and "logprobs" not in body and "mm_processor_kwargs" not in body
+
+
+def _hosted() -> ServerConfig:
+    """Settings for a hosted reasoning model."""
+    return ServerConfig(token_limit_field="max_completion_tokens", greedy=False)
