@@ -15,7 +15,7 @@ OPSET = 17
 def export_network(network: SarmNetwork, path: Path) -> None:
     """Write a network as ONNX.
 
-    Inputs are ``features`` (B, N, 2, F) and ``present`` (B, N, 2), outputs ``probability`` and ``tau``, (B, K + 1) each.
+    Inputs are ``features`` (B, N, 2, F) and ``present`` (B, N, 2); outputs ``probability`` and ``tau``, (B, K + 1).
     """
     shape = network.shape
     inputs = torch.zeros(2, shape.window, 2, shape.features), torch.ones(2, shape.window, 2)

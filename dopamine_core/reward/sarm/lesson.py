@@ -17,10 +17,11 @@ from dopamine_core.reward.demonstration_progress import decoded, marks_to_arriva
 from dopamine_core.reward.nano.one_demonstration import Jitter, jitter
 from dopamine_core.reward.sarm.encoder import FrozenEncoder
 from dopamine_core.reward.sarm.stages import (
+    MATCH,
     StageLabels,
     StagePlan,
-    check_alike,
     label_stages,
+    marks_like,
     plan_of,
     stage_marks,
 )
@@ -62,23 +63,26 @@ def prepare(
     *,
     copies: int,
     how: Jitter,
-    single_stage: bool,
-    done_share: float,
     rng: np.random.Generator,
     watch: Callable[[float], None],
+    stages: str = MATCH,
+    done_share: float = 0.0,
+    like: StagePlan | None = None,
 ) -> Lesson:
     """Label and encode demonstrations.
 
     :param copies: jittered copies beside the original, which is copy 0.
+    :param stages: where stages come from; see ``STAGES``.
     :param watch: called with the share that is done; may raise to end it.
-    :raises DemonstrationError: when one is unusable, or they do not have the same stages.
+    :param like: stages that are there already; they are used instead.
+    :raises DemonstrationError: when one is unusable, or they have no stages in common.
     """
     pixels = [decoded(demonstration, encoder.size) for demonstration in demonstrations]
-    marks = [
-        stage_marks(one, _arrival(one, seen), single=single_stage)
-        for one, seen in zip(demonstrations, pixels, strict=True)
-    ]
-    check_alike(demonstrations, marks)
+    arrivals = [_arrival(one, seen) for one, seen in zip(demonstrations, pixels, strict=True)]
+    if like is None:
+        marks = stage_marks(demonstrations, arrivals, stages)
+    else:
+        marks = marks_like(demonstrations, arrivals, like)
     runs = []
     for k, (seen, of_one) in enumerate(zip(pixels, marks, strict=True)):
         features = []
@@ -88,7 +92,7 @@ def prepare(
             watch((k + (copy + 1) / (copies + 1)) / len(pixels))
         present = np.array([1.0, float(seen.shape[1] == len(CAMERAS))], np.float32)
         runs.append(Run(np.stack(features), present, label_stages(of_one, len(seen))))
-    return Lesson(plan_of(marks, done_share), tuple(runs), _period_s(demonstrations))
+    return Lesson(like or plan_of(marks, done_share), tuple(runs), _period_s(demonstrations))
 
 
 def _arrival(demonstration: Demonstration, pixels: NDArray[np.uint8]) -> int:

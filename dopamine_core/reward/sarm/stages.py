@@ -8,7 +8,6 @@ progress is its own.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,6 +16,10 @@ from numpy.typing import NDArray
 
 from dopamine_core.episodes.demonstration import Demonstration
 from dopamine_core.errors import DemonstrationError
+
+MATCH, EXACT, SINGLE = "match", "exact", "single"
+#: Where stages come from: keyframes, as many as every demonstration has; keyframes, which must be equally many; none.
+STAGES = (MATCH, EXACT, SINGLE)
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,12 @@ class StagePlan:
     def stages(self) -> int:
         """Number of stages, "done" not counted."""
         return len(self.base) - 1
+
+    @property
+    def marks(self) -> NDArray[np.float64]:
+        """Where stages begin and the last one ends, as shares of the time: (K + 1,) from 0 to 1."""
+        times = np.concatenate([[0.0], np.cumsum(self.share[:-1])])
+        return times / times[-1]
 
     def progress(
         self, probability: NDArray[np.float64], tau: NDArray[np.float64]
@@ -83,36 +92,103 @@ def plan_of(marks: Sequence[Sequence[int]], done_share: float) -> StagePlan:
     return StagePlan(base, np.append(shares, 0.0))
 
 
-def stage_marks(demonstration: Demonstration, arrived: int, *, single: bool) -> list[int]:
-    """Marks of a demonstration: its keyframes, the last one replaced by arrival.
+def marks_like(
+    demonstrations: Sequence[Demonstration], arrivals: Sequence[int], plan: StagePlan
+) -> list[list[int]]:
+    """Choose the marks of other demonstrations by a plan that is there.
 
-    :param arrived: frame from which the last picture is reached.
-    :param single: one stage, whatever the keyframes say.
+    :raises DemonstrationError: when one has fewer keyframes than the plan has stages.
     """
-    inner = [] if single else [mark for mark in demonstration.keyframes[1:-1] if mark < arrived]
-    return [0, *inner, arrived]
+    marks = _every_mark(demonstrations, arrivals)
+    for one, of_one in zip(demonstrations, marks, strict=True):
+        if len(of_one) < len(plan.marks):
+            raise DemonstrationError(
+                expected=f"demonstrations of {plan.stages} stages",
+                got=f"keyframes for {len(of_one) - 1} in episode {one.episode_id!r}",
+                remedy="mark the same moments in each",
+            )
+    return match_marks(marks, plan.marks)
 
 
-def check_alike(demonstrations: Sequence[Demonstration], marks: Sequence[Sequence[int]]) -> None:
-    """Check that all demonstrations have the same stages.
+def stage_marks(
+    demonstrations: Sequence[Demonstration], arrivals: Sequence[int], stages: str = MATCH
+) -> list[list[int]]:
+    """Choose the marks of each demonstration, equally many: keyframes, the last one replaced by arrival.
 
-    :raises DemonstrationError: when their numbers differ, or there are none.
+    :param arrivals: frame of each from which its last picture is reached.
+    :param stages: ``match``, ``exact`` or ``single``; see ``STAGES``.
+    :raises DemonstrationError: when there are none, they are of several tasks, or ``exact`` numbers differ.
     """
-    if not marks:
+    _check_task(demonstrations)
+    marks = _every_mark(demonstrations, arrivals)
+    if stages == SINGLE:
+        return [[0, arrived] for arrived in arrivals]
+    counts = [len(one) for one in marks]
+    if stages == EXACT and len(set(counts)) > 1:
+        few, many = counts.index(min(counts)), counts.index(max(counts))
+        raise DemonstrationError(
+            expected="the same number of keyframes in every demonstration of a task",
+            got=f"{counts[few]} in episode {demonstrations[few].episode_id!r}, "
+            f"{counts[many]} in {demonstrations[many].episode_id!r}",
+            remedy="mark the same moments in each, or train with stages: match",
+        )
+    return match_marks(marks)
+
+
+def match_marks(
+    marks: Sequence[Sequence[int]], usual: NDArray[np.float64] | None = None
+) -> list[list[int]]:
+    """Leave the marks that fall at like shares of the time: the least squared distance, in order, to the usual ones.
+
+    :param marks: of each demonstration; the first 0, the last one is arrival.
+    :param usual: shares from 0 to 1, no more than any demonstration has marks; when left out, the mean of the
+        demonstrations with the fewest marks.
+    """
+    shares = [np.asarray(one) / one[-1] for one in marks]
+    if usual is None:
+        fewest = min(len(one) for one in marks)
+        usual = np.mean([share for share in shares if len(share) == fewest], axis=0)
+    return [
+        [one[k] for k in _nearest(share, usual)] for one, share in zip(marks, shares, strict=True)
+    ]
+
+
+def _nearest(shares: NDArray[np.float64], wanted: NDArray[np.float64]) -> list[int]:
+    """Increasing indices of the shares that lie nearest to the wanted ones; the first and the last are fixed."""
+    cost = (shares[None] - wanted[:, None]) ** 2  # (W, S)
+    cost[0, 1:] = cost[-1, :-1] = np.inf
+    total = cost.copy()
+    came_from = np.zeros(cost.shape, np.int64)
+    for row in range(1, len(cost)):
+        for column in range(row, cost.shape[1]):
+            came_from[row, column] = int(total[row - 1, :column].argmin())
+            total[row, column] += total[row - 1, came_from[row, column]]
+        total[row, :row] = np.inf
+    chosen = [cost.shape[1] - 1]
+    for row in range(len(cost) - 1, 0, -1):
+        chosen.append(int(came_from[row, chosen[-1]]))
+    return chosen[::-1]
+
+
+def _every_mark(
+    demonstrations: Sequence[Demonstration], arrivals: Sequence[int]
+) -> list[list[int]]:
+    return [
+        [0, *(mark for mark in one.keyframes[1:-1] if mark < arrived), arrived]
+        for one, arrived in zip(demonstrations, arrivals, strict=True)
+    ]
+
+
+def _check_task(demonstrations: Sequence[Demonstration]) -> None:
+    if not demonstrations:
         raise DemonstrationError(
             expected="at least one demonstration", got="none", remedy="record one and keep it"
         )
-    pairs = list(zip(demonstrations, marks, strict=True))
-    for (one, of_one), (other, of_other) in itertools.pairwise(pairs):
-        if len(of_one) != len(of_other):
-            raise DemonstrationError(
-                expected="the same number of keyframes in every demonstration of a task",
-                got=f"{len(of_one)} in episode {one.episode_id!r}, {len(of_other)} in {other.episode_id!r}",
-                remedy="mark the same moments in each, or train with one stage (single_stage)",
-            )
-        if one.task != other.task:
+    first = demonstrations[0]
+    for other in demonstrations[1:]:
+        if other.task != first.task:
             raise DemonstrationError(
                 expected="demonstrations of one task",
-                got=f"{one.task!r} and {other.task!r}",
+                got=f"{first.task!r} and {other.task!r}",
                 remedy="train one model for each task",
             )

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from dopamine_core.episodes.demonstration import Demonstration
-from dopamine_core.errors import DemonstrationError, ModelError
+from dopamine_core.errors import ModelError
 from dopamine_core.evaluation.metrics import nan_mean, rmse, voc
 from dopamine_core.reward.adaptation_folder import Listener, OnProgress, finite, put_folder
 from dopamine_core.reward.models.nano import SHIPPED, read_folder
@@ -65,14 +65,14 @@ def train(
 ) -> SarmReport:
     """Train a model for one task. ``out_dir`` appears whole or not at all; a trained model that is there is replaced.
 
-    :param demonstrations: of one task, with the same keyframes in each; two or more of different scenes are better.
+    :param demonstrations: of one task, two or more of different scenes are better than one.
     :param out_dir: folder for ``load_reward_model("sarm", out_dir)`` and ``load_references(out_dir)``.
     :param encoder_dir: nano folder whose encoder is used; the shipped one when left out.
     :param held_out: demonstrations for the report only.
     :param time_budget_s: training ends early when this is short.
     :param seed: the same seed, frames and number of threads give the same model, unless the time ran out.
     :param should_cancel: asked often; when it answers true, nothing is written.
-    :raises DemonstrationError: when one is unusable, or they do not have the same stages.
+    :raises DemonstrationError: when one is unusable, or they have no stages in common.
     :raises ModelError: when the encoder cannot be used or the folder cannot be written.
     :raises AdaptationCancelled: when ``should_cancel`` said so.
     """
@@ -81,13 +81,24 @@ def train(
     base = read_folder(encoder_dir or SHIPPED)
     encoder = FrozenEncoder(base.encoder, base.size, str(base.path / ENCODER))
     listener.say("encode", 0.0)
-    lesson = _lesson(demonstrations, encoder, config, np.random.default_rng([seed, 0]), listener)
+    lesson = prepare(
+        demonstrations,
+        encoder,
+        stages=config.stages,
+        done_share=config.done_share,
+        copies=config.copies,
+        how=config.jitter,
+        rng=np.random.default_rng([seed, 0]),
+        watch=lambda share: listener.say("encode", 0.4 * share),
+    )
     trainer = Trainer(lesson, config, seed)
     deadline_s = began_s + time_budget_s
     trainer.run(deadline_s, lambda share, loss: listener.say("train", 0.4 + 0.5 * share, loss))
     listener.say("judge", 0.9)
-    threshold = calibrate(_perturbed(trainer, demonstrations, encoder, config, seed))
-    judged = _alike(held_out, encoder, config, lesson.plan) if held_out else lesson
+    threshold = calibrate(
+        _perturbed(trainer, _again(demonstrations, encoder, lesson.plan, 1, seed))
+    )
+    judged = _again(held_out, encoder, lesson.plan, 0, seed) if held_out else lesson
     report = _report(trainer, demonstrations, held_out, judged, threshold, began_s, seed)
     try:
         return _write(out_dir, encoder, trainer, demonstrations, report, listener)
@@ -99,66 +110,34 @@ def train(
         ) from error
 
 
-def _lesson(
+def _again(
     demonstrations: Sequence[Demonstration],
     encoder: FrozenEncoder,
-    config: SarmConfig,
-    rng: np.random.Generator,
-    listener: Listener,
+    plan: StagePlan,
+    copies: int,
+    seed: int,
 ) -> Lesson:
+    """Demonstrations by the learned stages, as they came and in copies as the same cell would show them later.
+
+    :raises DemonstrationError: when one is unusable, or has fewer keyframes than there are stages.
+    """
     return prepare(
         demonstrations,
         encoder,
-        copies=config.copies,
-        how=config.jitter,
-        single_stage=config.single_stage,
-        done_share=config.done_share,
-        rng=rng,
-        watch=lambda share: listener.say("encode", 0.4 * share),
-    )
-
-
-def _alike(
-    held_out: Sequence[Demonstration], encoder: FrozenEncoder, config: SarmConfig, plan: StagePlan
-) -> Lesson:
-    """Held-out demonstrations as they came.
-
-    :raises DemonstrationError: when they have other stages than those that were learned from.
-    """
-    quiet = np.random.default_rng(0)
-    plain = dataclasses.replace(config, copies=0)
-    lesson = _lesson(held_out, encoder, plain, quiet, Listener())
-    if lesson.plan.stages != plan.stages:
-        raise DemonstrationError(
-            expected=f"held-out demonstrations of {plan.stages} stages",
-            got=f"{lesson.plan.stages}",
-            remedy="mark the same moments in each",
-        )
-    return lesson
-
-
-def _perturbed(
-    trainer: Trainer,
-    demonstrations: Sequence[Demonstration],
-    encoder: FrozenEncoder,
-    config: SarmConfig,
-    seed: int,
-) -> list[PerturbedRun]:
-    """Probability of "done" over copies that were not learned from, as the same cell would show them later."""
-    lesson = prepare(
-        demonstrations,
-        encoder,
-        copies=1,
+        copies=copies,
         how=SAME_CELL,
-        single_stage=config.single_stage,
-        done_share=config.done_share,
         rng=np.random.default_rng([seed, 2]),
         watch=lambda _: None,
+        like=plan,
     )
+
+
+def _perturbed(trainer: Trainer, lesson: Lesson) -> list[PerturbedRun]:
+    """Probability of "done" over runs, copies included."""
     return [
         PerturbedRun(trainer.read(run, copy)[0][:, -1], run.labels.arrived)
         for run in lesson.runs
-        for copy in (0, 1)
+        for copy in range(len(run.features))
     ]
 
 

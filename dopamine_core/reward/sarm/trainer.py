@@ -21,6 +21,7 @@ from dopamine_core.errors import ConfigError
 from dopamine_core.reward.nano.one_demonstration import Jitter
 from dopamine_core.reward.sarm.lesson import Lesson, Run
 from dopamine_core.reward.sarm.network import LastFrame, SarmNetwork, SarmShape
+from dopamine_core.reward.sarm.stages import MATCH, STAGES
 from dopamine_core.reward.sarm.windows import Paths, draw_paths
 from dopamine_core.reward.success import CONSECUTIVE
 
@@ -32,7 +33,12 @@ _WARM_UP = 20  # steps
 class SarmConfig:
     """How the model is made and trained."""
 
-    single_stage: bool = setting(False, doc="One stage from start to goal, whatever the keyframes.")
+    stages: str = setting(
+        MATCH,
+        doc="match: as many stages as every demonstration has keyframes for; exact: all must have equally many; "
+        "single: one stage, whatever the keyframes say.",
+        choices=STAGES,
+    )
     done_share: float = setting(0.1, doc="Progress kept for being done.", low=0.0, high=0.5)
     window: int = setting(9, doc="Frames looked at, the first one included.", low=3, high=64)
     gap: int = setting(3, doc="Frames between those.", low=1, high=100)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
-from dopamine_core.reward.sarm.stages import label_stages, plan_of
+from dopamine_core.reward.sarm.stages import label_stages, match_marks, plan_of
 from dopamine_core.reward.sarm.windows import Paths, draw_paths, window_at
 
 SECOND = 1_000_000_000
@@ -45,6 +47,44 @@ def test_progress_rises_along_every_labelled_demonstration() -> None:
         truth = np.eye(plan.stages + 1)[labels.stage]
         progress, _ = plan.progress(truth, np.tile(labels.tau[:, None], truth.shape[1]))
         assert progress[0] == 0.0 and progress[-1] == 1.0 and (np.diff(progress) >= 0).all()
+
+
+MATCHED = {
+    "equally many stay": ([[0, 5, 10], [0, 2, 10]], [[0, 5, 10], [0, 2, 10]]),
+    "the like ones stay": ([[0, 50, 100], [0, 3, 11, 20]], [[0, 50, 100], [0, 11, 20]]),
+    "in order": (
+        [[0, 50, 60, 100], [0, 10, 54, 56, 80, 100]],
+        [[0, 50, 60, 100], [0, 54, 56, 100]],
+    ),
+    "none in common": ([[0, 30], [0, 3, 11, 20]], [[0, 30], [0, 20]]),
+    "the mean of the shortest": (
+        [[0, 2, 10], [0, 6, 10], [0, 1, 4, 8, 10]],
+        [[0, 2, 10], [0, 6, 10], [0, 4, 10]],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", MATCHED)
+def test_marks_at_like_shares_of_the_time_stay(case: str) -> None:
+    given, expected = MATCHED[case]
+    assert match_marks(given) == expected
+
+
+def test_matching_finds_the_least_distance() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(100):
+        few, many = sorted(rng.integers(1, 7, 2).tolist())
+        lists = [
+            [0, *sorted(rng.choice(np.arange(1, 50), n, replace=False).tolist()), 50]
+            for n in (few, many)
+        ]
+        got = match_marks(lists)[1]
+        least = min(
+            sum((a - b) ** 2 for a, b in zip(chosen, lists[0][1:-1], strict=True))
+            for chosen in itertools.combinations(lists[1][1:-1], few)
+        )
+        assert sum((a - b) ** 2 for a, b in zip(got, lists[0], strict=True)) == least
+        assert got[0] == 0 and got[-1] == 50 and sorted(set(got)) == got
 
 
 WINDOWS = {

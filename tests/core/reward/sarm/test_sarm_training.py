@@ -17,6 +17,7 @@ from dopamine_core.reward.sarm.trainer import SarmConfig
 from tests.core.reward.sarm.conftest import CONFIG, Trained
 from tests.core.reward.sarm.drawn_stages import TASK, demonstration
 
+EXACT = dataclasses.replace(CONFIG, steps=6, copies=0, stages="exact")
 SHORT = dataclasses.replace(CONFIG, steps=6, copies=0, check_every=2)
 
 
@@ -103,8 +104,19 @@ def test_a_short_time_ends_training_early(tiny_nano: Path, tmp_path: Path) -> No
     assert report.steps == 1 and report.stopped_by == "time" and report.held_out == 0
 
 
+def test_stages_are_those_that_every_demonstration_has(tiny_nano: Path, tmp_path: Path) -> None:
+    first, other = demonstration(0), demonstration(1)
+    marks = (0, 2, first.keyframes[1], first.keyframes[1] + 5, first.keyframes[-1])
+    more = [dataclasses.replace(first, keyframes=marks), other]
+    one, plain = (
+        train(made, tmp_path / name, encoder_dir=tiny_nano, config=SHORT)
+        for name, made in (("more", more), ("plain", [first, other]))
+    )
+    assert one.stages == plain.stages == 2 and one.shares == pytest.approx(plain.shares)
+
+
 def test_one_stage_needs_no_common_keyframes(tiny_nano: Path, tmp_path: Path) -> None:
-    whole = dataclasses.replace(SHORT, single_stage=True)
+    whole = dataclasses.replace(SHORT, stages="single")
     report = train(with_other_marks(), tmp_path / "out", encoder_dir=tiny_nano, config=whole)
     assert report.stages == 1 and report.shares == (pytest.approx(1.0 - whole.done_share),)
 
@@ -146,7 +158,7 @@ def test_demonstrations_that_cannot_teach_are_refused(
     tiny_nano: Path, tmp_path: Path, made: Callable[[], list[Demonstration]]
 ) -> None:
     with pytest.raises(DemonstrationError, match=UNUSABLE[made]):
-        train(made(), tmp_path / "out", encoder_dir=tiny_nano, config=SHORT)
+        train(made(), tmp_path / "out", encoder_dir=tiny_nano, config=EXACT)
     assert not list(tmp_path.iterdir())
 
 
