@@ -176,6 +176,8 @@ def _new_lesson(
     pairs = choose_pairs(states, config, _chance(config.seed, name, "pairs"))
     ids = sorted({k for pair in pairs for k in (pair.before, pair.after)} | {int(states[0]), int(states[-1])})
     place.parent.mkdir(parents=True, exist_ok=True)
+    for broken in place.parent.glob(f".{name}-*"):  # a run that was killed left it
+        shutil.rmtree(broken)
     making = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=place.parent))
     try:
         files = filled(source.save(ids, making))

@@ -14,7 +14,7 @@ from tests.core.reward.grm.at_scale.tiny_run import (
     log_of,
     losses_of,
     run_here,
-    start_torchrun,
+    torchrun,
 )
 
 LIMIT_S = 100
@@ -30,8 +30,8 @@ def alone(hop_file, qwen3, tmp_path_factory):
 
 
 def test_two_sharing_processes_learn_what_one_learns(alone, hop_file, qwen3, tmp_path):
-    run = start_torchrun(hop_file, qwen3, tmp_path, shard="full", steps=STEPS, save_every=4)
-    said, _ = run.communicate(timeout=LIMIT_S)
+    with torchrun(hop_file, qwen3, tmp_path, shard="full", steps=STEPS, save_every=4) as run:
+        said, _ = run.communicate(timeout=LIMIT_S)
     assert run.returncode == 0, said
     assert len(log_of(tmp_path, "started")) == 2
     assert losses_of(tmp_path) == pytest.approx(losses_of(alone), rel=1e-5)
@@ -42,16 +42,13 @@ def test_two_sharing_processes_learn_what_one_learns(alone, hop_file, qwen3, tmp
 
 
 def test_a_killed_process_ends_the_run_which_can_be_continued(alone, hop_file, qwen3, tmp_path):
-    run = start_torchrun(hop_file, qwen3, tmp_path, steps=STEPS, save_every=2)
-    try:
+    with torchrun(hop_file, qwen3, tmp_path, steps=STEPS, save_every=2) as run:
         deadline_s = time.monotonic() + LIMIT_S
         while len(log_of(tmp_path, "step")) < 3 and time.monotonic() < deadline_s:
             time.sleep(0.02)
         (victim,) = [row["pid"] for row in log_of(tmp_path, "started") if row["rank"] == 1]
         os.kill(victim, signal.SIGKILL)
         said, _ = run.communicate(timeout=LIMIT_S)
-    finally:
-        run.kill()
     assert run.returncode != 0
     assert "LearnerError: expected" in said and "continue from" in said and "--resume" in said
     together = losses_of(tmp_path)

@@ -117,9 +117,11 @@ def test_an_episode_keeps_its_pairs_when_others_join(raw, made, tmp_path):
     assert both == alone
 
 
-def test_a_second_run_continues(raw, tmp_path, monkeypatch):
+def test_a_second_run_continues(raw, tmp_path):
     out = tmp_path / "out"
+    (out / ".episode_001-killed/cam_high").mkdir(parents=True)
     make([raw / "episode_001"], out)
+    assert not (out / ".episode_001-killed").exists()
     before = (out / "episode_001/episode.json").stat().st_mtime_ns
     summary = make([raw], out)
     assert summary.items == 80

@@ -6,6 +6,8 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -41,14 +43,15 @@ def run_here(data: Path, base: Path, out: Path, *, resume: bool = False, **setti
     return train(run_of(data, base, out, **settings), resume=resume)
 
 
-def start_torchrun(data: Path, base: Path, out: Path, **settings: Any) -> subprocess.Popen[str]:
-    """Start a run of two processes."""
+@contextmanager
+def torchrun(data: Path, base: Path, out: Path, **settings: Any) -> Iterator[subprocess.Popen[str]]:
+    """Start a run of two processes; none of them outlives the context."""
     single = [f"--set={name}={value}" for name, value in {**SETTINGS, **settings}.items()]
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     command += ["-m", "dopamine_core.reward.grm.training_at_scale"]
     command += ["--data", str(data), "--base", str(base), "--out", str(out), *single]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
-    return subprocess.Popen(
+    run = subprocess.Popen(
         command,
         cwd=ROOT,
         env=environment,
@@ -56,6 +59,11 @@ def start_torchrun(data: Path, base: Path, out: Path, **settings: Any) -> subpro
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )
+    try:
+        yield run
+    finally:
+        run.terminate()  # torchrun then ends its own
+        run.communicate()
 
 
 def log_of(out: Path, event: str) -> list[dict[str, Any]]:
