@@ -189,7 +189,9 @@ class ClipSession:
     def _reading(self, answer: ClipAnswer, inference_ns: int) -> Reading:
         fault = fault_of(answer)
         if fault:
-            return Reading(Status.INVALID_HOP, fault, progress=self._held, inference_ns=inference_ns)
+            # A model that failed says so; a value that cannot be used is no reading.
+            status = Status.INVALID_HOP if answer.status is Status.OK else answer.status
+            return Reading(status, fault, progress=self._held, inference_ns=inference_ns)
         self._held = answer.progress
         return Reading(
             Status.OK,

@@ -156,12 +156,10 @@ class PairwiseSession:
         self, answers: Sequence[HopAnswer], inference_ns: int
     ) -> tuple[Reading, FusedSample | None]:
         """Fuse one sample's answers."""
-        bad = next((text for answer in answers if (text := _fault(answer))), "")
-        if bad:
+        bad = next((fault for answer in answers if (fault := _fault(answer))), None)
+        if bad is not None:
             held = self._chain.progress if self._any_valid else math.nan
-            return Reading(
-                Status.INVALID_HOP, bad, progress=held, inference_ns=inference_ns
-            ), None
+            return Reading(*bad, progress=held, inference_ns=inference_ns), None
         hops = _means([answer.hop for answer in answers], len(self._goals))
         fused = self._chain.fuse(hops)
         uncertainty = self._uncertainty([answer.uncertainty for answer in answers], hops, fused)
@@ -235,13 +233,14 @@ class _CachingEncoder:
         return encoded
 
 
-def _fault(answer: HopAnswer) -> str:
-    """Say why an answer carries no hop; empty when it does."""
+def _fault(answer: HopAnswer) -> tuple[Status, str] | None:
+    """Say why an answer carries no hop; None when it does."""
     if answer.status is not Status.OK:
-        return answer.text or f"the model answered {answer.status.name}"
+        return answer.status, answer.text or f"the model answered {answer.status.name}"
     if not abs(answer.hop) <= 1.0 + _HOP_TOLERANCE:
-        return f"expected a hop in [-1, 1], got {answer.hop}; the sample is not used"
-    return ""
+        text = f"expected a hop in [-1, 1], got {answer.hop}; the sample is not used"
+        return Status.INVALID_HOP, text
+    return None
 
 
 def _means(values: Sequence[float], goals: int) -> tuple[float, float, float]:

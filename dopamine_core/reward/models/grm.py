@@ -25,7 +25,7 @@ from dopamine_core.types import FramePair, ModelId, Status
 
 MODEL_TYPES = ("qwen2_5_vl", "qwen3_vl")
 PUBLISHED = "tanhuajie2001/Robo-Dopamine-GRM-2.0-4B-Preview"
-EXPECTED, GREEDY = "expected", "greedy"
+EXPECTED, WRITTEN = "expected", "written"
 OWN, OFFICIAL, FILE = "own", "official", "file"
 _SHOWN = 80  # characters of an answer that a status repeats
 
@@ -45,8 +45,8 @@ class Config(CheckpointConfig):
     )
     reading: str = setting(
         EXPECTED,
-        doc="expected: mean over all score strings, in one pass; greedy: the written answer.",
-        choices=(EXPECTED, GREEDY),
+        doc="expected: mean over all score strings, in one pass; written: the answer, greedily.",
+        choices=(EXPECTED, WRITTEN),
     )
     min_mass: float = setting(
         0.5,
