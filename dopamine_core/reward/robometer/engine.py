@@ -17,6 +17,7 @@ from dopamine_core.reward.robometer.heads import Judged
 from dopamine_core.reward.robometer.images import patches_of
 from dopamine_core.reward.robometer.load import Robometer
 from dopamine_core.reward.robometer.prompt import RobometerPrompt
+from dopamine_core.reward.vlm.memory import room_for
 from dopamine_core.reward.vlm.sequence import Batch, Chat, Patches, batch_of, chat_of, tokenise
 
 Clip = Sequence[NDArray[np.uint8]]  # frames in order of time, (h, w, 3), sides multiples of 32
@@ -41,6 +42,7 @@ class Engine:
         """Judge every frame of each clip; in a batch as alone.
 
         :param asked: task sentence and frames of each clip, at least one frame.
+        :raises ModelError: when the device's memory does not suffice.
         """
         rows = [
             (self._prompt.progress_parts(task, len(clip)), [self._patches(frame) for frame in clip])
@@ -79,5 +81,5 @@ class Engine:
     def _forward(self, batch: Batch) -> torch.Tensor:
         """Last hidden states: (B, L, hidden)."""
         inputs = {name: tensor.to(self._robometer.device) for name, tensor in batch.inputs.items()}
-        with self._lock, torch.no_grad():
+        with self._lock, torch.no_grad(), room_for("clips", self._robometer.device):
             return self._robometer.model(**inputs, use_cache=False).last_hidden_state

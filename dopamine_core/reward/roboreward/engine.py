@@ -17,6 +17,7 @@ from dopamine_core.reward.roboreward.answer import SCORES
 from dopamine_core.reward.roboreward.prompt import RoboRewardPrompt
 from dopamine_core.reward.roboreward.video import VIDEO_PAD, Video
 from dopamine_core.reward.vlm.checkpoint import Checkpoint
+from dopamine_core.reward.vlm.memory import room_for
 from dopamine_core.reward.vlm.sequence import chat_of
 
 _ANSWERS = tuple(f"ANSWER: {score}" for score in SCORES)
@@ -57,7 +58,10 @@ class Engine:
         self._lock = Lock()  # the model keeps state between the parts of a pass
 
     def write(self, questions: Sequence[Question], max_tokens: int) -> list[str]:
-        """Let the model write its answers greedily."""
+        """Let the model write its answers greedily.
+
+        :raises ModelError: when the device's memory does not suffice.
+        """
         model, tokenizer = self._checkpoint.model, self._checkpoint.tokenizer
         greedy = GenerationConfig(
             do_sample=False,
@@ -68,17 +72,20 @@ class Engine:
         answers = []
         for block in self._blocks(questions):
             inputs = self._inputs(block, ())
-            with self._lock, torch.no_grad():
+            with self._lock, torch.no_grad(), room_for("videos", self._checkpoint.device):
                 ids = model.generate(**inputs, generation_config=greedy)
             written = ids[:, inputs["input_ids"].shape[1] :]
             answers += tokenizer.batch_decode(written, skip_special_tokens=True)
         return answers
 
     def weigh(self, questions: Sequence[Question]) -> list[Weighed]:
-        """Read the probabilities of the answers ``ANSWER: 1`` ... ``ANSWER: 5`` in one pass."""
+        """Read the probabilities of the answers ``ANSWER: 1`` ... ``ANSWER: 5`` in one pass.
+
+        :raises ModelError: when the device's memory does not suffice.
+        """
         weighed = []
         for block in self._blocks(questions):
-            with self._lock, torch.no_grad():
+            with self._lock, torch.no_grad(), room_for("videos", self._checkpoint.device):
                 made = self._checkpoint.model(
                     **self._inputs(block, self._opening),
                     use_cache=False,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import psutil
 import torch
 
@@ -49,6 +52,24 @@ def check_memory(needed: int, device: torch.device, what: str) -> None:
             got=f"{free / GIB:.1f} GiB",
             remedy="end what else uses the device, take a smaller checkpoint, or set quantisation: 4bit",
         )
+
+
+@contextmanager
+def room_for(what: str, device: torch.device) -> Iterator[None]:
+    """Say what to do when a pass finds no memory, and free what the library holds.
+
+    :param what: for the message, e.g. ``a clip``.
+    :raises ModelError: when the device's memory does not suffice.
+    """
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        torch.cuda.empty_cache()
+        raise ModelError(
+            expected=f"memory for {what} on {device}",
+            got=str(error).splitlines()[0],
+            remedy="end what else uses the device, lower at_once, frames or max_pixels, or set quantisation: 4bit",
+        ) from error
 
 
 def _is_quantised(name: str, shape: tuple[int, ...]) -> bool:

@@ -229,3 +229,16 @@ def test_the_official_words_need_their_file() -> None:
     with pytest.raises(ConfigError, match="prompt_file"):
         Config(prompt="official")
     assert "Robometer" in describe_reward_models()["robometer"]
+
+
+def test_a_pass_without_memory_says_what_to_lower(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = load(tiny)
+
+    def full(*_: object, **__: object) -> None:
+        raise torch.OutOfMemoryError("no room for 2 GiB")
+
+    monkeypatch.setattr(model.scorer._engine._robometer.model, "forward", full)
+    with pytest.raises(ModelError, match=r"memory for clips.*lower at_once"):
+        model.open(REFERENCES).observe(PAIRS[0])

@@ -9,8 +9,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer, Qwen3VLForConditionalGeneration
 
+from dopamine_core.reward.registry import load_reward_model
 from dopamine_core.reward.robometer.heads import Heads
 from dopamine_core.reward.robometer.tokens import ADDED
+from dopamine_core.reward.session import RewardModel
 from tests.core.reward.tiny_qwen import write_qwen3
 
 BINS = 10
@@ -101,3 +103,14 @@ def change(folder: Path, **changed: torch.Tensor | None) -> None:
     save_file(
         {name: t for name, t in state.items() if t is not None}, path, metadata={"format": "pt"}
     )
+
+
+def load_tiny_robometer(root: Path) -> RewardModel:
+    """A tiny Robometer of its own, as the registry loads it.
+
+    :param root: empty folder for its files.
+    """
+    base = write_base(root / "base")
+    folder = write_upstream(root / "robometer", base, tensors_of(base))
+    settings = {"base": str(base), "short_edge": 0, "device": "cpu"}
+    return load_reward_model("robometer", str(folder), settings=settings)

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
 from dopamine_core.episodes.demonstration import Demonstration
 from dopamine_core.frames.codec import encode
+from dopamine_core.reward.registry import load_reward_model
+from dopamine_core.reward.sarm.train import train
+from dopamine_core.reward.sarm.trainer import SarmConfig
+from dopamine_core.reward.session import RewardModel
 from dopamine_core.types import EncodedImage, FramePair
 
 TASK = "bring it over and light the lamp"
@@ -41,3 +47,14 @@ def demonstration(seed: int, *, wrist: bool = True, task: str = TASK) -> Demonst
     pairs = tuple(pair(*way, k, seed, wrist=wrist) for k, way in enumerate(ways))
     marks = (0, crossing, len(pairs) - 1)
     return Demonstration(task, pairs, marks, np.zeros(len(pairs)), f"drawn-{seed}")
+
+
+def load_tiny_sarm(root: Path, nano: Path) -> RewardModel:
+    """A model that has hardly learned the drawn task.
+
+    :param root: folder for its files.
+    :param nano: folder of the encoder.
+    """
+    config = SarmConfig(steps=30, copies=0)
+    train([demonstration(0), demonstration(1)], root / "sarm", encoder_dir=nano, config=config)
+    return load_reward_model("sarm", str(root / "sarm"))
