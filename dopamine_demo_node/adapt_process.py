@@ -14,6 +14,7 @@ from typing import Any
 
 from dopamine_core.episodes.dataset import load_demonstration
 from dopamine_core.errors import DopamineError
+from dopamine_core.reward.adaptable import AdaptJob, adapt_back_end
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -44,26 +45,28 @@ def adapt_job(job: dict[str, Any], should_cancel: Callable[[], bool]) -> dict[st
     demonstration = load_demonstration(job["bag"])
     held_out = [load_demonstration(path) for path in job["held_out"]]
     _say("progress", {"phase": "start", "fraction": 0.0})
-    from dopamine_core.reward.adaptation import adapt  # torch takes seconds; a bad bag does not
-
     out = Path(job["out"])
-    report = adapt(
+    figures = adapt_back_end(  # torch takes seconds to import; a bad bag does not
+        AdaptJob(
+            out_dir=out,
+            back_end=job["back_end"],
+            base=job["base"],
+            settings=job["settings"],
+            time_budget_s=job["time_budget_s"],
+            seed=job["seed"],
+        ),
         demonstration,
-        base_dir=Path(job["base"]) if job["base"] else None,
-        out_dir=out,
-        held_out=held_out,
-        time_budget_s=job["time_budget_s"],
-        seed=job["seed"],
+        held_out,
         on_progress=lambda **progress: _say("progress", progress),
         should_cancel=should_cancel,
     )
     return {
         "model_path": str(out),
-        "report_path": str(out / "model.json"),
-        "rmse_before": report.rmse_before,
-        "rmse_after": report.rmse_after,
-        "success_threshold": report.success_threshold,
-        "message": f"judged on {report.judged_on}; {report.steps} steps in {report.seconds:.0f} s",
+        "report_path": str(figures.report_path),
+        "rmse_before": figures.rmse_before,
+        "rmse_after": figures.rmse_after,
+        "success_threshold": figures.success_threshold,
+        "message": f"judged on {figures.judged_on}; {figures.steps} steps in {figures.seconds:.0f} s",
     }
 
 

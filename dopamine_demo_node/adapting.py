@@ -18,6 +18,7 @@ from typing import IO, Any
 
 from dopamine_core.episodes.catalogue import kept_demonstrations
 from dopamine_core.errors import ModelError
+from dopamine_core.reward.adaptation_folder import leave_nothing
 from dopamine_demo_node.settings import AdaptSettings
 from dopamine_demo_node.waiting import Cancelled, Waiting
 
@@ -87,6 +88,7 @@ class Adapting:
             ended = waiting.until(lambda: process.poll() is not None, limit_s)
         except Cancelled:
             _end(process)
+            leave_nothing(Path(job["out"]))
             raise
         if not ended:
             _end(process)
@@ -100,7 +102,9 @@ class Adapting:
         return {
             "bag": request.bag_path,
             "held_out": list(request.held_out_bag_paths) or self._siblings(request.bag_path),
+            "back_end": self._settings.model_name,
             "base": self._settings.base_path,
+            "settings": self._settings.settings_path,
             "out": str(self._folder / f"adapted_{number:03d}"),
             "time_budget_s": budget_s,
             "seed": request.seed,
@@ -169,7 +173,7 @@ class AdaptError(ModelError):
 
 
 def _end(process: subprocess.Popen[str]) -> None:
-    """End the process; it holds nothing that must be saved."""
+    """End the process; what it has saved on its way stays for the next run."""
     process.terminate()
     try:
         process.wait(timeout=_KILL_S)

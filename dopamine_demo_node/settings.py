@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from dopamine_core.config import check, setting
 from dopamine_core.errors import ConfigError
+from dopamine_core.reward.adaptable import ADAPTABLE
 
 
 @dataclass(frozen=True)
@@ -120,10 +121,16 @@ class ResetSettings:
 class AdaptSettings:
     """One-shot adaptation of the reward model."""
 
-    model_name: str = setting("nano", doc="Back end that is adapted.")
-    base_path: str = setting("", doc="Weights it starts from; empty: the shipped ones.")
+    model_name: str = setting("nano", doc="Back end that is adapted.", choices=ADAPTABLE)
+    base_path: str = setting(
+        "",
+        doc="Weights it starts from: folder, hub id, or .yaml file of the back end's settings; empty: its own.",
+    )
+    settings_path: str = setting(
+        "", doc="The adaptation's settings, a .yaml file; empty: the defaults."
+    )
     time_budget_s: float = setting(
-        90.0, doc="Time for an adaptation that names none.", unit="s", low=5.0, high=3600.0
+        90.0, doc="Time for an adaptation that names none.", unit="s", low=5.0, high=86400.0
     )
     grace_s: float = setting(
         60.0, doc="Killed this long after its time is up.", unit="s", low=1.0, high=3600.0
@@ -133,6 +140,13 @@ class AdaptSettings:
     )
     swap_wait_s: float = setting(
         60.0, doc="Longest wait for an episode to end before the swap.", unit="s", low=0.0
+    )
+    load_wait_s: float = setting(
+        30.0,
+        doc="Longest wait for the reward node to load the adapted model.",
+        unit="s",
+        low=1.0,
+        high=3600.0,
     )
 
     def __post_init__(self) -> None:

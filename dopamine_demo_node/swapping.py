@@ -12,8 +12,6 @@ from dopamine_demo_node.references import ReferenceKeeper
 from dopamine_demo_node.settings import AdaptSettings
 from dopamine_ros import names
 
-_ANSWER_S = 30.0
-
 
 class Swapper:
     """Swaps the reward model while no episode is open."""
@@ -39,7 +37,7 @@ class Swapper:
         """
         request = LoadModel.Request(name=self._settings.model_name, path=model_path)
         with self._authority.between_episodes("the reward model", self._settings.swap_wait_s):
-            answer = self._asking.call(names.LOAD_MODEL, request, _ANSWER_S)
+            answer = self._asking.call(names.LOAD_MODEL, request, self._settings.load_wait_s)
             if not answer.success:
                 raise ModelError(
                     expected=f"the reward node to load {model_path}",

@@ -24,6 +24,7 @@ from dopamine_core.evaluation.score import curves, score_pairs
 from dopamine_core.reward.adaptation_folder import (
     ON_DEMONSTRATIONS,
     ON_PAIRS,
+    PART_PREFIX,
     Listener,
     OnProgress,
     finite,
@@ -259,7 +260,7 @@ def _write(
 ) -> AdaptationReport:
     """Write the folder beside its place, judge what was written, then move it there."""
     job.out_dir.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=job.out_dir.parent, prefix=".adapting-") as name:
+    with tempfile.TemporaryDirectory(dir=job.out_dir.parent, prefix=PART_PREFIX) as name:
         folder = Path(name) / job.out_dir.name
         folder.mkdir()
         shutil.copyfile(base.folder / "encoder.onnx", folder / "encoder.onnx")

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from dopamine_core.errors import AdaptationCancelled, ModelError
 
+PART_PREFIX = ".adapting-"  # of the folder in which a result is put together
 ON_DEMONSTRATIONS = "held-out demonstrations"
 ON_PAIRS = "held-out pairs of the demonstration"
 
@@ -71,3 +72,15 @@ def finite(values: dict[str, Any]) -> dict[str, Any]:
         key: None if isinstance(value, float) and not math.isfinite(value) else value
         for key, value in values.items()
     }
+
+
+def state_folder(out_dir: Path) -> Path:
+    """Where the state of an adaptation lies while it runs, for those that can be gone on with."""
+    return out_dir.parent / f".{out_dir.name}.state"
+
+
+def leave_nothing(out_dir: Path) -> None:
+    """Remove what an adaptation leaves when its process is ended by force; its result, if there is one, stays."""
+    parts = out_dir.parent.glob(f"{PART_PREFIX}*")
+    for folder in (state_folder(out_dir), *parts):
+        shutil.rmtree(folder, ignore_errors=True)

@@ -85,13 +85,13 @@ def load_reward_model(
         return _added[name](path, fusion)
     with _packages_of(name):
         back_end = _import(name)
-        return back_end.load(from_mapping(back_end.Config, _values(path, settings or {})), fusion)
+        return back_end.load(from_mapping(back_end.Config, values_of(path, settings or {})), fusion)
 
 
 def read_settings(name: str, path: str = "", settings: Mapping[str, Any] | None = None) -> Any:
     """Read a back end's settings without loading anything; raises as ``load_reward_model``."""
     with _packages_of(name):
-        return from_mapping(_import(name).Config, _values(path, settings or {}))
+        return from_mapping(_import(name).Config, values_of(path, settings or {}))
 
 
 def settings_class(name: str) -> type:
@@ -112,10 +112,11 @@ def _packages_of(name: str) -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        raise _missing(name, error) from error
+        raise missing_package(name, error) from error
 
 
-def _values(path: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+def values_of(path: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of a back end from a path or a .yaml file; ``settings`` win over the file's."""
     if path.endswith((".yaml", ".yml")):
         return {**load_yaml(Path(path)), **settings}
     return {**({"path": path} if path else {}), **settings}
@@ -133,7 +134,11 @@ def _first_sentence(path: Path) -> str:
     return doc.split("\n\n")[0].replace("\n", " ")
 
 
-def _missing(name: str, error: ModuleNotFoundError) -> MissingPackageError:
+def missing_package(name: str, error: ModuleNotFoundError) -> MissingPackageError:
+    """Say which package a back end misses, and which extra brings it.
+
+    :param name: of the back end.
+    """
     package = (error.name or "").split(".")[0]
     extra = EXTRAS.get(package)
     install = f"pip install 'robo_dopamine[{extra}]'" if extra else f"pip install {package}"

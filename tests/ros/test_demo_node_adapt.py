@@ -37,7 +37,11 @@ def graph(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Surroundings]:
 
 @pytest.fixture(scope="module")
 def bag(graph: Surroundings) -> str:
-    """A kept demonstration in which something grows."""
+    return demonstrate(graph)
+
+
+def demonstrate(graph: Surroundings) -> str:
+    """Record and keep a demonstration in which something grows."""
     begun = graph.now_ns()
 
     def growing(_: int) -> np.ndarray:

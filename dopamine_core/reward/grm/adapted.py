@@ -33,6 +33,7 @@ class Adaptation:
     prompt_sha256: str
     task: str
     success_threshold: float  # in (0, 1]
+    settings: dict[str, Any]  # of the back end, as it was adapted: image sizes, prompt and its file, device
     sha256: str  # of the description, which holds the hashes of all other files
     description: dict[str, Any]
 
@@ -100,6 +101,7 @@ def _described(folder: Path, content: dict[str, Any], sha256: str) -> Adaptation
         prompt_sha256=str(content["prompt"]["sha256"]),
         task=str(content["task"]),
         success_threshold=threshold,
+        settings=dict(content["back_end_settings"]),
         sha256=sha256,
         description=content,
     )

@@ -24,12 +24,19 @@ from dopamine_core.errors import AdaptationCancelled, ModelError
 from dopamine_core.reward.adaptation_folder import (
     ON_DEMONSTRATIONS,
     ON_PAIRS,
+    PART_PREFIX,
     Listener,
     OnProgress,
     finite,
     put_folder,
 )
-from dopamine_core.reward.grm.adapted import ADAPTER, DESCRIPTION, REPORT, write_description
+from dopamine_core.reward.grm.adapted import (
+    ADAPTER,
+    DESCRIPTION,
+    REPORT,
+    is_adaptation,
+    write_description,
+)
 from dopamine_core.reward.grm.grid import score_grid
 from dopamine_core.reward.grm.prompt import GrmPrompt
 from dopamine_core.reward.grm.training.adapt_config import AdaptConfig
@@ -196,6 +203,12 @@ def _prepare(
             got=f"quantisation {base.quantisation}, device {base.device}",
             remedy="set quantisation: none and a device of your choice",
         )
+    if is_adaptation(base.path):
+        raise ModelError(
+            expected="an unadapted checkpoint to start from",
+            got=f"an adaptation in {base.path}",
+            remedy="name the checkpoint that it was adapted from",
+        )
     files, prompt = open_files(base, MODEL_TYPES), choose_prompt(base)
     maker = QuestionMaker(*load_processors(files.folder, base), prompt)
     lessons, judged = _questions(maker, demonstration, config, seed)
@@ -300,7 +313,7 @@ def _finish(
     after = _curves(job, held_out, "judge", 0.9)
     report = _report(job, held_out, tuning, resumed_at, threshold, (before, after))
     job.out_dir.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=job.out_dir.parent, prefix=".adapting-") as name:
+    with tempfile.TemporaryDirectory(dir=job.out_dir.parent, prefix=PART_PREFIX) as name:
         folder = Path(name) / job.out_dir.name
         folder.mkdir()
         save_adapter(job.learner.adapted, folder / ADAPTER, job.base.path)
@@ -318,7 +331,7 @@ def _description(job: _Job, threshold: Threshold) -> dict[str, Any]:
     return {
         "base": {"path": base.path, "revision": base.revision, "sha256": job.base_sha256},
         "prompt": {"name": job.prompt.name, "sha256": job.prompt.sha256},
-        "images": {"min_pixels": base.min_pixels, "max_pixels": base.max_pixels},
+        "back_end_settings": dataclasses.asdict(base),
         "task": job.demonstration.task,
         "success_threshold": threshold.value,
         "threshold": {

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from dopamine_core.reward.adaptation_folder import state_folder
 from dopamine_core.reward.grm.training.tuner import Tuning
 
 _NAME = "tuning.pt"
@@ -53,8 +54,3 @@ class TuningFiles:
     def remove(self) -> None:
         """Remove the state."""
         shutil.rmtree(self._folder, ignore_errors=True)
-
-
-def state_folder(out_dir: Path) -> Path:
-    """Where the state of an adaptation lies while it runs."""
-    return out_dir.parent / f".{out_dir.name}.state"

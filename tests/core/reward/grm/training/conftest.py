@@ -6,8 +6,8 @@ import pytest
 
 from dopamine_core.reward.models.grm import Config
 from dopamine_core.reward.vlm.checkpoint import Checkpoint, load_checkpoint
-from tests.core.reward.grm.training.drawn_task import PROMPT, small_images
-from tests.core.reward.grm.training.tiny_base import write_base
+from tests.core.reward.grm.training.drawn_task import small_images
+from tests.core.reward.grm.training.tiny_base import config_of, write_base
 from tests.core.reward.tiny_qwen import write_qwen2_5, write_qwen3
 
 ARCHITECTURES = {"qwen2_5_vl": write_qwen2_5, "qwen3_vl": write_qwen3}
@@ -28,23 +28,11 @@ def checkpoint(tiny_qwen: Path) -> Checkpoint:
 @pytest.fixture(scope="session", params=ARCHITECTURES)
 def any_base(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Config:
     """Settings of a tiny GRM that answers at random, of either architecture."""
-    return _base(request.param, tmp_path_factory.mktemp(f"base_{request.param}"))
+    folder = tmp_path_factory.mktemp(f"base_{request.param}")
+    return config_of(write_base(ARCHITECTURES[request.param], folder))
 
 
 @pytest.fixture(scope="session")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Config:
     """Settings of a tiny Qwen2.5-VL GRM that answers at random."""
-    return _base("qwen2_5_vl", tmp_path_factory.mktemp("base"))
-
-
-def _base(architecture: str, folder: Path) -> Config:
-    write_base(ARCHITECTURES[architecture], folder)
-    (folder / "prompt.txt").write_text(PROMPT.text, encoding="utf-8")
-    return Config(
-        path=str(folder),
-        device="cpu",
-        min_pixels=784,
-        max_pixels=4096,
-        prompt="file",
-        prompt_file=str(folder / "prompt.txt"),
-    )
+    return config_of(write_base(write_qwen2_5, tmp_path_factory.mktemp("base")))

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from dopamine_core.errors import AdaptationCancelled, DemonstrationError, ModelError
+from dopamine_core.reward.adaptation_folder import leave_nothing, state_folder
 from dopamine_core.reward.grm.adapted import apply_adapter, is_adaptation, read_adaptation
 from dopamine_core.reward.grm.training.adapt_config import ANSWER, EXPECTED_HOP, AdaptConfig
 from dopamine_core.reward.grm.training.adaptation import GrmAdaptationReport, adapt
@@ -17,7 +18,6 @@ from dopamine_core.reward.grm.training.learner import Learner
 from dopamine_core.reward.grm.training.pairs import judged_pairs, questions_of
 from dopamine_core.reward.grm.training.questions import QuestionMaker
 from dopamine_core.reward.grm.training.states import states_of
-from dopamine_core.reward.grm.training.tuning_files import state_folder
 from dopamine_core.reward.models.grm import MODEL_TYPES, Config, choose_prompt
 from dopamine_core.reward.reference_images import load_references
 from dopamine_core.reward.vlm.checkpoint import Checkpoint, load_checkpoint
@@ -101,7 +101,7 @@ def test_folder_holds_all_that_a_run_needs(
     assert found.base_sha256 == report.base_sha256 == loaded(base).files.sha256()
     assert found.base_path == base.path and found.base_revision == ""
     assert (found.prompt_name, found.prompt_sha256) == ("file", choose_prompt(base).sha256)
-    assert found.task == TASK
+    assert found.task == TASK and Config(**found.settings) == base
     assert 0.5 <= found.success_threshold == report.success_threshold <= 0.98
     assert json.loads((out / "report.json").read_text())["rmse_after"] == report.rmse_after
     assert sorted(path.name for path in out.iterdir()) == [
@@ -225,6 +225,15 @@ def test_cancel_leaves_nothing(base: Config, tmp_path: Path, phase: str) -> None
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_a_killed_process_leaves_is_removed(tmp_path: Path) -> None:
+    out = tmp_path / "adapted_001"
+    for folder in (out, state_folder(out), tmp_path / ".adapting-x", tmp_path / "adapted_000"):
+        folder.mkdir()
+        (folder / "file").write_text("x")
+    leave_nothing(out)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["adapted_000", "adapted_001"]
+
+
 def test_progress_rises_to_the_end(base: Config, tmp_path: Path) -> None:
     told: list[dict[str, float]] = []
     adapt(
@@ -317,6 +326,11 @@ def test_unusable_demonstrations_and_bases_are_refused(base: Config, tmp_path: P
     quantised = dataclasses.replace(base, quantisation="4bit")
     with pytest.raises(ModelError, match="not quantised"):
         adapt(drawn_demonstration(), base=quantised, out_dir=out, config=SHORT)
+    adapted = tmp_path.parent / "adapted_base"
+    adapted.mkdir(exist_ok=True)
+    (adapted / "adaptation.json").write_text("{}")
+    with pytest.raises(ModelError, match="unadapted"):
+        adapt(drawn_demonstration(), base=dataclasses.replace(base, path=str(adapted)), out_dir=out)
     with pytest.raises(ModelError, match="a checkpoint folder"):
         adapt(drawn_demonstration(), base=dataclasses.replace(base, path="nowhere"), out_dir=out)
     assert list(tmp_path.iterdir()) == []

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from dopamine_core.config import load_yaml
 from dopamine_core.errors import ConfigError, ModelError
 from dopamine_core.reward.grm.training.adapt_config import (
     ANSWER,
@@ -24,6 +25,7 @@ from dopamine_core.reward.vlm.checkpoint import Checkpoint, load_checkpoint
 from tests.core.reward.grm.training.drawn_task import small_images
 from tests.core.reward.grm.training.test_grm_collate import questions
 
+SHIPPED = Path(__file__).parents[5] / "config/grm_adaptation.yaml"
 CONFIG = AdaptConfig(lora_dropout=0.0, lora_rank=4)
 
 
@@ -107,6 +109,11 @@ def test_settings_are_read_and_checked(tmp_path: Path) -> None:
     path.write_text("steps: 7\ntargets: [mlp]\nheld_out_share: 0.1\n")
     assert read_adapt_config(path) == AdaptConfig(steps=7, targets=("mlp",), held_out_share=0.1)
     assert read_adapt_config("") == AdaptConfig()
+    shipped = load_yaml(SHIPPED)
+    assert (
+        read_adapt_config(SHIPPED) == AdaptConfig()
+    )  # what is shipped are the defaults, all of them
+    assert set(shipped) == {field.name for field in dataclasses.fields(AdaptConfig)}
     path.write_text("targets: [head]\n")
     with pytest.raises(ConfigError, match="got head"):
         read_adapt_config(path)

@@ -114,7 +114,6 @@ def test_activations_are_near_what_autograd_keeps(checkpoint: Checkpoint, loss: 
         shape_of(checkpoint.files.config), config, tokens, behind + 1, torch.float32
     )
     kept = kept_bytes(checkpoint, config)
-    print("RATIO", estimated / kept)
     assert kept < estimated < 2.0 * kept
 
 

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import yaml
 
 from dopamine_core.reward.grm.training.collate import collate_answers
 from dopamine_core.reward.grm.training.losses import answer_loss
 from dopamine_core.reward.grm.training.questions import QuestionMaker
+from dopamine_core.reward.models.grm import Config
 from dopamine_core.reward.vlm.checkpoint import load_checkpoint
 from tests.core.reward.grm.training.drawn_task import PROMPT, drawn_pair, small_images
 
@@ -43,3 +45,23 @@ def write_base(write: Callable[..., Path], folder: Path, seed: int = 0) -> Path:
         optimiser.step()
     model.save_pretrained(folder, max_shard_size="300KB")
     return folder
+
+
+def config_of(folder: Path) -> Config:
+    """Settings of the back end for a tiny checkpoint, with a short prompt."""
+    (folder / "prompt.txt").write_text(PROMPT.text, encoding="utf-8")
+    return Config(
+        path=str(folder),
+        device="cpu",
+        min_pixels=784,
+        max_pixels=4096,
+        prompt="file",
+        prompt_file=str(folder / "prompt.txt"),
+    )
+
+
+def write_settings(base: Config, path: Path) -> Path:
+    """Write the settings of the back end as a user would."""
+    changed = ("path", "device", "min_pixels", "max_pixels", "prompt", "prompt_file")
+    path.write_text(yaml.safe_dump({name: getattr(base, name) for name in changed}))
+    return path
