@@ -41,6 +41,7 @@ def data(
     zero_share: Annotated[float | None, typer.Option(help="Share without progress.")] = None,
     chunk: Annotated[int | None, typer.Option(help="Frames per state (C of Eq. 1).")] = None,
     rounding: Annotated[str | None, typer.Option(help="floor (Eq. 1) or official.")] = None,
+    balance: Annotated[str | None, typer.Option(help="cells or official.")] = None,
     swap_probability: Annotated[
         float | None, typer.Option(help="How often references show another episode of the task.")
     ] = None,
@@ -64,6 +65,7 @@ def data(
         "zero_share": zero_share,
         "chunk": chunk,
         "rounding": rounding,
+        "balance": balance,
         "swap_probability": swap_probability,
         "view_dropout": view_dropout,
         "seed": seed,

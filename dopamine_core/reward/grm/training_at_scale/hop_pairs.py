@@ -1,7 +1,7 @@
 """An episode's annotated parts come in, the pairs of frames that teach hops go out.
 
-States follow Eq. 1, labels Eq. 2 of arXiv 2512.23703 v1; ``official`` rounding is that of the published generator,
-which rounds where Eq. 1 floors, and counts its states with the segment's end.
+States follow Eq. 1, labels Eq. 2 of arXiv 2512.23703 v1. The published generator differs in two ways, which are
+settings: it rounds where Eq. 1 floors, and it fills what a hop bin lacks with the smallest hops there are.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from dopamine_core.config import check, setting
 from dopamine_core.errors import DemonstrationError
 from dopamine_core.reward.grm.official_data import Segment
-from dopamine_core.reward.hops import BalanceConfig, balance, hop_label
+from dopamine_core.reward.hops import BalanceConfig, balance, cells_of, hop_label
 from dopamine_core.reward.keyframe_states import CHUNK_FRAMES, states_per_segment
 
-FLOOR, OFFICIAL = "floor", "official"
+FLOOR, CELLS, OFFICIAL = "floor", "cells", "official"
 MIN_STATES = 3
 _NEAR = 0.075  # a zero hop reaches this far into the way from the state before to the state after
 _MOST_CANDIDATES = 100_000
@@ -33,6 +33,11 @@ class PairConfig:
     chunk: int = setting(CHUNK_FRAMES, doc="Frames per state (C of Eq. 1).", low=1, high=10**5)
     rounding: str = setting(
         FLOOR, doc="floor: Eq. 1; official: the published generator's.", choices=(FLOOR, OFFICIAL)
+    )
+    balance: str = setting(
+        CELLS,
+        doc="cells: every cell of hop bin and gap bin alike; official: hop bins alike, what lacks from small hops.",
+        choices=(CELLS, OFFICIAL),
     )
     score_bins: int = setting(25, doc="Hop bins that are filled alike.", low=1, high=1000)
     gap_bins: int = setting(4, doc="Gap bins within each hop bin.", low=1, high=100)
@@ -84,7 +89,8 @@ def choose_pairs(
     last = len(states) - 1
     hops = hop_label(before, after, last=last, eps=0.0)  # in states; different ones are never alike
     cells = BalanceConfig(config.score_bins, config.gap_bins)
-    picked = balance(hops, np.abs(after - before), config.pairs - zeros, rng, cells)
+    choose = balance if config.balance == CELLS else _bins_then_centre
+    picked = choose(hops, np.abs(after - before), config.pairs - zeros, rng, cells)
     chosen = [
         HopPair(int(states[before[k]]), int(states[after[k]]), float(hops[k])) for k in picked
     ]
@@ -102,6 +108,41 @@ def _candidates(
         flat = np.arange(every)
     before, offset = np.divmod(flat, count - 1)
     return before, offset + (offset >= before)
+
+
+def _bins_then_centre(
+    hops: NDArray[np.float64],
+    gaps: NDArray[np.int64],
+    count: int,
+    rng: np.random.Generator,
+    config: BalanceConfig,
+) -> NDArray[np.int64]:
+    """Pick pairs as the published generator does.
+
+    Every hop bin is to give alike, its gap bins alike; what they do not have is taken from the hop bins of the
+    centre, one after the other outward, each until it is empty.
+
+    :param gaps: distances in states, >= 1.
+    :returns: indices of the picked pairs, (min(count, P),).
+    """
+    cell = cells_of(hops, gaps - 1, config, float(gaps.max()) - 1.0)
+    shape = config.score_bins, config.gap_bins
+    sizes = np.bincount(cell, minlength=shape[0] * shape[1]).reshape(shape)
+    centre = np.argsort(np.abs(np.arange(shape[0]) - (shape[0] - 1) / 2.0), kind="stable")
+    wanted = np.full(shape[0], count // shape[0])
+    wanted[centre[: count % shape[0]]] += 1
+    taken = np.repeat(wanted[:, None] // shape[1], shape[1], axis=1)
+    for row, rest in enumerate(wanted % shape[1]):
+        taken[row, np.argsort(-sizes[row], kind="stable")[:rest]] += 1
+    taken = np.minimum(taken, sizes)
+    for row in centre:
+        for column in rng.permutation(shape[1]):
+            more = min(count - taken.sum(), sizes[row, column] - taken[row, column])
+            taken[row, column] += more
+    queue = rng.permutation(len(cell))
+    queue = queue[np.argsort(cell[queue], kind="stable")]  # by cell, by chance within it
+    rank = np.arange(len(cell)) - np.repeat(np.cumsum(sizes) - sizes.ravel(), sizes.ravel())
+    return rng.permutation(queue[rank < np.repeat(taken.ravel(), sizes.ravel())])
 
 
 def _zero_hops(

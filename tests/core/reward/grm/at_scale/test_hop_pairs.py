@@ -83,6 +83,26 @@ def test_cells_of_hop_and_gap_are_filled_alike():
     assert np.median(counts[counts > 0]) >= 0.9 * counts.max()
 
 
+def test_official_balance_takes_what_lacks_from_the_smallest_hops():
+    config = PairConfig(pairs=1003, zero_share=0.0, balance=OFFICIAL)
+    states = np.arange(200)
+    pairs = choose_pairs(states, config, np.random.default_rng(2))
+    assert len({(pair.before, pair.after) for pair in pairs}) == 1003
+    bins = np.array([np.clip(int((pair.hop + 1.0) * 12.5), 0, 24) for pair in pairs])
+    counts = np.bincount(bins, minlength=25)
+    assert counts[[0, 1, 2, 22, 23, 24]].tolist() == [40] * 6  # 1003 // 25, all four gap bins full
+    assert counts.argmax() == 12 and counts[12] > 4 * 41  # the rest, as the centre has enough
+    assert np.delete(counts, 12).max() <= 41
+    gaps = [abs(pair.after - pair.before) for pair, k in zip(pairs, bins, strict=True) if k == 24]
+    assert np.histogram(gaps, bins=4, range=(1, 199))[0].tolist() == [10, 10, 10, 10]
+
+
+def test_official_balance_gives_everything_when_there_is_too_little():
+    config = PairConfig(pairs=500, zero_share=0.0, balance=OFFICIAL)
+    pairs = choose_pairs(np.arange(10), config, np.random.default_rng(2))
+    assert len({(pair.before, pair.after) for pair in pairs}) == len(pairs) == 90
+
+
 def test_very_long_episodes_give_different_pairs_too():
     pairs = choose_pairs(np.arange(2000), PairConfig(pairs=500), np.random.default_rng(3))
     assert len(pairs) == 500

@@ -62,8 +62,9 @@ def torchrun(data: Path, base: Path, out: Path, **settings: Any) -> Iterator[sub
     try:
         yield run
     finally:
-        run.terminate()  # torchrun then ends its own
-        run.communicate()
+        if run.poll() is None:
+            run.terminate()  # torchrun then ends its own
+            run.communicate()
 
 
 def log_of(out: Path, event: str) -> list[dict[str, Any]]:
