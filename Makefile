@@ -15,7 +15,7 @@ unexport AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH LD_LIBRARY_PATH 
 unexport _ROS_WHEELS_BOOTSTRAP_COMPLETE
 
 # What needs no ROS comes first: it is fast and says most. Folders that do not exist are left out.
-TESTS := $(wildcard tests/core tests/setup tests/sim tests/cli tests/ros tests/system tests/faults)
+TESTS := $(wildcard tests/core tests/setup tests/sim tests/cli tests/models tests/ros tests/system tests/faults)
 
 .PHONY: help setup demo test lint bench lock clean
 
