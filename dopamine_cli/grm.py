@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -104,16 +106,15 @@ def train(
     as_json: JsonOption = False,
 ) -> None:
     """Train a GRM in one process; several: torchrun -m dopamine_core.reward.grm.training_at_scale, same options."""
-    from dopamine_core.reward.grm.training_at_scale.run import Run
-    from dopamine_core.reward.grm.training_at_scale.run import train as train_grm
-    from dopamine_core.reward.grm.training_at_scale.settings import read_settings
-
     output = make_output(as_json)
-    prompt, chosen = _prompt(prompt_file, any_prompt), read_settings(settings, assign or [])
-    run = Run(tuple(data), base, out, prompt, chosen, images, offline)
-    with output.bar("grm train") as advance:
-        report = train_grm(
-            run,
+    prompt = _prompt(prompt_file, any_prompt)
+    with _named_packages(), output.bar("grm train") as advance:
+        from dopamine_core.reward.grm.training_at_scale import run
+        from dopamine_core.reward.grm.training_at_scale.settings import read_settings
+
+        chosen = read_settings(settings, assign or [])
+        report = run.train(
+            run.Run(tuple(data), base, out, prompt, chosen, images, offline),
             resume=resume,
             on_step=lambda step: advance(step.step / step.steps, f"step {step.step}, loss {step.loss:.4f}"),
         )
@@ -122,6 +123,17 @@ def train(
         losses = f"loss {report.first_loss:.4f} to {report.last_loss:.4f}"
     text = f"{report.model}: {report.steps} steps on {report.items} items, {losses}"
     output.event("trained", text, **dataclasses.asdict(report))
+
+
+@contextmanager
+def _named_packages() -> Iterator[None]:
+    """Name the extra when a package is missing."""
+    from dopamine_core.reward.registry import missing_package
+
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise missing_package("grm", error) from error
 
 
 def _prompt(path: Path | None, any_prompt: bool) -> GrmPrompt:

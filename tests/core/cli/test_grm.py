@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from typer.testing import CliRunner
 
 from dopamine_cli.main import app
 from dopamine_core.reward.grm.official_data import read_items, read_tasks
+from dopamine_core.reward.grm.training_at_scale.__main__ import main
 from dopamine_core.reward.grm.training_at_scale.run import MODEL_TYPES
 from dopamine_core.reward.vlm.checkpoint import CheckpointConfig, load_checkpoint
 from tests.core.episodes.test_dataset import record
@@ -61,6 +63,16 @@ def test_a_model_is_trained_and_continued(made, tmp_path):
     assert again.exit_code == 2 and "--resume" in again.stderr
     resumed = invoke(*words, "--resume")
     assert resumed.exit_code == 0 and "nothing was left to do" in resumed.stdout
+
+
+def test_a_missing_package_names_its_extra(made, tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "peft", None)
+    words = ["--data", made / "data/hop_data.json", "--base", made / "base", "--out", tmp_path, *TRAIN]
+    words = [str(word) for word in [*words, "--set=adapt=lora"]]
+    result = invoke("train", *words)
+    assert result.exit_code == 2 and "robo_dopamine[grm]" in result.stderr
+    assert main(words) == 2
+    assert "MissingPackageError: expected the package 'peft'" in capsys.readouterr().err
 
 
 def test_another_prompt_is_asked_for_by_name(made, tmp_path):

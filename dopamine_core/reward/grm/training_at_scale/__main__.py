@@ -9,11 +9,12 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from dopamine_core.errors import DopamineError
 from dopamine_core.reward.grm.prompt import own_prompt, read_prompt
-from dopamine_core.reward.grm.training_at_scale.run import Run, train
 from dopamine_core.reward.grm.training_at_scale.settings import read_settings
+from dopamine_core.reward.registry import missing_package
 
 EXIT_ERROR = 2
 
@@ -25,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = _parser().parse_args(arguments)
     try:
-        report = train(_run(options), resume=options.resume)
+        report = _train(options)
     except DopamineError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr, flush=True)
         return EXIT_ERROR
@@ -34,7 +35,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _run(options: argparse.Namespace) -> Run:
+def _train(options: argparse.Namespace) -> Any:
+    try:
+        from dopamine_core.reward.grm.training_at_scale.run import train
+
+        return train(_run(options), resume=options.resume)
+    except ModuleNotFoundError as error:
+        raise missing_package("grm", error) from error
+
+
+def _run(options: argparse.Namespace) -> Any:
+    from dopamine_core.reward.grm.training_at_scale.run import Run
+
     prompt = own_prompt()
     if options.prompt_file:
         prompt = read_prompt(options.prompt_file, official=not options.any_prompt)

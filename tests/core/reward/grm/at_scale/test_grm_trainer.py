@@ -113,6 +113,17 @@ def test_frozen_parts_stay_and_the_other_architecture_learns(hop_file, qwen2_5, 
     assert moved and not any("visual" in name for name in moved)
 
 
+def test_a_base_of_low_precision_is_published_as_such(hop_file, qwen3, tmp_path):
+    base = shutil.copytree(qwen3, tmp_path / "base")
+    for path in base.glob("*.safetensors"):
+        tensors = {name: tensor.bfloat16() for name, tensor in load_file(path).items()}
+        save_file(tensors, path, {"format": "pt"})
+    run_here(hop_file, base, tmp_path / "out", steps=1)
+    after = weights_of(tmp_path / "out/model")
+    assert {tensor.dtype for tensor in after.values()} == {torch.bfloat16}
+    assert any(not torch.equal(after[name], tensor) for name, tensor in weights_of(base).items())
+
+
 def test_adapters_are_merged_and_the_expected_hop_is_learned(hop_file, qwen3, tmp_path):
     run_here(hop_file, qwen3, tmp_path, adapt="lora", loss="expected_hop", lora_rank=2, steps=3, vision_rate=0.0)
     before, after = weights_of(qwen3), weights_of(tmp_path / "model")
