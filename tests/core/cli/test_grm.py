@@ -75,6 +75,16 @@ def test_a_missing_package_names_its_extra(made, tmp_path, monkeypatch, capsys):
     assert "MissingPackageError: expected the package 'peft'" in capsys.readouterr().err
 
 
+def test_torchrun_takes_several_data_files(made, tmp_path, capsys):
+    (tmp_path / "empty.json").write_text("[]")
+    words = ["--data", made / "data/hop_data.json", "--data", tmp_path / "empty.json"]
+    assert main([str(word) for word in [*words, "--base", made / "base", "--out", tmp_path, *TRAIN]]) == 2
+    assert "empty.json" in capsys.readouterr().err  # the last one was read after the first
+    twice = ["--data", made / "data/hop_data.json", made / "data/hop_data.json"]
+    assert main([str(word) for word in [*twice, "--base", made / "base", "--out", tmp_path, *TRAIN]]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["items"] == 24
+
+
 def test_another_prompt_is_asked_for_by_name(made, tmp_path):
     (tmp_path / "prompt.txt").write_text("Say it: {task} " + MARKS)
     official = invoke("data", made / "raw", "--out", tmp_path / "a", "--prompt-file", tmp_path / "prompt.txt")

@@ -64,7 +64,7 @@ def _run(options: argparse.Namespace) -> Any:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="dopamine_core.reward.grm.training_at_scale", description=__doc__)
     add = parser.add_argument
-    add("--data", type=Path, nargs="+", required=True, help="SFT files.")
+    add("--data", type=Path, nargs="+", action="extend", required=True, help="SFT files.")
     add("--images", type=Path, help="Folder that their images lie under; default: each file's own.")
     add("--base", required=True, help="Checkpoint folder or hub id.")
     add("--out", type=Path, required=True, help="Folder of the run.")
