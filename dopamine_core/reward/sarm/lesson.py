@@ -75,7 +75,7 @@ def prepare(
     :param stages: where stages come from; see ``STAGES``.
     :param watch: called with the share that is done; may raise to end it.
     :param like: stages that are there already; they are used instead.
-    :raises DemonstrationError: when one is unusable, or they have no stages in common.
+    :raises DemonstrationError: when one is unusable or too short for the stages.
     """
     pixels = [decoded(demonstration, encoder.size) for demonstration in demonstrations]
     arrivals = [_arrival(one, seen) for one, seen in zip(demonstrations, pixels, strict=True)]

@@ -18,7 +18,7 @@ from dopamine_core.episodes.demonstration import Demonstration
 from dopamine_core.errors import DemonstrationError
 
 MATCH, EXACT, SINGLE = "match", "exact", "single"
-#: Where stages come from: keyframes, as many as every demonstration has; keyframes, which must be equally many; none.
+#: Where stages come from: the usual number of keyframes; keyframes, which must be equally many; one stage.
 STAGES = (MATCH, EXACT, SINGLE)
 
 
@@ -97,17 +97,9 @@ def marks_like(
 ) -> list[list[int]]:
     """Choose the marks of other demonstrations by a plan that is there.
 
-    :raises DemonstrationError: when one has fewer keyframes than the plan has stages.
+    :raises DemonstrationError: when one is too short for the stages.
     """
-    marks = _every_mark(demonstrations, arrivals)
-    for one, of_one in zip(demonstrations, marks, strict=True):
-        if len(of_one) < len(plan.marks):
-            raise DemonstrationError(
-                expected=f"demonstrations of {plan.stages} stages",
-                got=f"keyframes for {len(of_one) - 1} in episode {one.episode_id!r}",
-                remedy="mark the same moments in each",
-            )
-    return match_marks(marks, plan.marks)
+    return _checked(demonstrations, match_marks(_every_mark(demonstrations, arrivals), plan.marks))
 
 
 def stage_marks(
@@ -117,9 +109,8 @@ def stage_marks(
 
     :param arrivals: frame of each from which its last picture is reached.
     :param stages: ``match``, ``exact`` or ``single``; see ``STAGES``.
-    :raises DemonstrationError: when there are none, they are of several tasks, or ``exact`` numbers differ.
+    :raises DemonstrationError: when one is too short for the stages, or ``exact`` numbers differ.
     """
-    _check_task(demonstrations)
     marks = _every_mark(demonstrations, arrivals)
     if stages == SINGLE:
         return [[0, arrived] for arrived in arrivals]
@@ -132,24 +123,35 @@ def stage_marks(
             f"{counts[many]} in {demonstrations[many].episode_id!r}",
             remedy="mark the same moments in each, or train with stages: match",
         )
-    return match_marks(marks)
+    return _checked(demonstrations, match_marks(marks))
 
 
 def match_marks(
     marks: Sequence[Sequence[int]], usual: NDArray[np.float64] | None = None
 ) -> list[list[int]]:
-    """Leave the marks that fall at like shares of the time: the least squared distance, in order, to the usual ones.
+    """Bring every demonstration to the usual number of marks.
+
+    Marks are paired with the usual ones in order, by the least squared distance in shares of the time. Surplus ones
+    are left out; missing ones are put in between, at the usual share of the way from mark to mark.
 
     :param marks: of each demonstration; the first 0, the last one is arrival.
-    :param usual: shares from 0 to 1, no more than any demonstration has marks; when left out, the mean of the
-        demonstrations with the fewest marks.
+    :param usual: shares from 0 to 1; when left out, the mean of the demonstrations with a median number of marks.
     """
     shares = [np.asarray(one) / one[-1] for one in marks]
     if usual is None:
-        fewest = min(len(one) for one in marks)
-        usual = np.mean([share for share in shares if len(share) == fewest], axis=0)
+        count = sorted(len(one) for one in marks)[(len(marks) - 1) // 2]
+        usual = np.mean([share for share in shares if len(share) == count], axis=0)
+    return [_matched(np.asarray(one), usual) for one in marks]
+
+
+def _matched(marks: NDArray[np.int64], usual: NDArray[np.float64]) -> list[int]:
+    shares = marks / marks[-1]
+    if len(marks) >= len(usual):
+        return [int(marks[k]) for k in _nearest(shares, usual)]
+    places = np.interp(usual, usual[_nearest(usual, shares)], marks)
+    rising = np.maximum.accumulate(np.round(places).astype(int) - np.arange(len(usual)))
     return [
-        [one[k] for k in _nearest(share, usual)] for one, share in zip(marks, shares, strict=True)
+        int(mark) for mark in np.minimum(rising, marks[-1] + 1 - len(usual)) + np.arange(len(usual))
     ]
 
 
@@ -170,6 +172,17 @@ def _nearest(shares: NDArray[np.float64], wanted: NDArray[np.float64]) -> list[i
     return chosen[::-1]
 
 
+def _checked(demonstrations: Sequence[Demonstration], marks: list[list[int]]) -> list[list[int]]:
+    for one, of_one in zip(demonstrations, marks, strict=True):
+        if of_one[0] != 0 or (np.diff(of_one) < 1).any():
+            raise DemonstrationError(
+                expected=f"demonstrations long enough for {len(of_one) - 1} stages",
+                got=f"{of_one[-1]} frames until arrival in episode {one.episode_id!r}",
+                remedy="leave it out, or train with stages: single",
+            )
+    return marks
+
+
 def _every_mark(
     demonstrations: Sequence[Demonstration], arrivals: Sequence[int]
 ) -> list[list[int]]:
@@ -179,7 +192,11 @@ def _every_mark(
     ]
 
 
-def _check_task(demonstrations: Sequence[Demonstration]) -> None:
+def check_task(demonstrations: Sequence[Demonstration]) -> None:
+    """Check that there are demonstrations, all of one task.
+
+    :raises DemonstrationError: when not.
+    """
     if not demonstrations:
         raise DemonstrationError(
             expected="at least one demonstration", got="none", remedy="record one and keep it"

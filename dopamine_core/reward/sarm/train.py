@@ -23,8 +23,10 @@ from dopamine_core.reward.sarm.encoder import FrozenEncoder
 from dopamine_core.reward.sarm.export import export_network
 from dopamine_core.reward.sarm.folder import DESCRIPTION, ENCODER, SEQUENCE, describe, read_sarm
 from dopamine_core.reward.sarm.lesson import Lesson, prepare
-from dopamine_core.reward.sarm.stages import StagePlan
+from dopamine_core.reward.sarm.stages import StagePlan, check_task
 from dopamine_core.reward.sarm.trainer import SarmConfig, Trainer
+
+_UNDECIDED = 2  # frames before arrival that may or may not be done
 
 
 @dataclass(frozen=True)
@@ -72,11 +74,12 @@ def train(
     :param time_budget_s: training ends early when this is short.
     :param seed: the same seed, frames and number of threads give the same model, unless the time ran out.
     :param should_cancel: asked often; when it answers true, nothing is written.
-    :raises DemonstrationError: when one is unusable, or they have no stages in common.
+    :raises DemonstrationError: when one is unusable or too short for the stages, or they are of several tasks.
     :raises ModelError: when the encoder cannot be used or the folder cannot be written.
     :raises AdaptationCancelled: when ``should_cancel`` said so.
     """
     config, out_dir = config or SarmConfig(), Path(out_dir)
+    check_task([*demonstrations, *held_out] if demonstrations else [])
     listener, began_s = Listener(on_progress, should_cancel), time.monotonic()
     base = read_folder(encoder_dir or SHIPPED)
     encoder = FrozenEncoder(base.encoder, base.size, str(base.path / ENCODER))
@@ -119,7 +122,7 @@ def _again(
 ) -> Lesson:
     """Demonstrations by the learned stages, as they came and in copies as the same cell would show them later.
 
-    :raises DemonstrationError: when one is unusable, or has fewer keyframes than there are stages.
+    :raises DemonstrationError: when one is unusable or too short for the stages.
     """
     return prepare(
         demonstrations,
@@ -135,7 +138,7 @@ def _again(
 def _perturbed(trainer: Trainer, lesson: Lesson) -> list[PerturbedRun]:
     """Probability of "done" over runs, copies included."""
     return [
-        PerturbedRun(trainer.read(run, copy)[0][:, -1], run.labels.arrived)
+        PerturbedRun(trainer.read(run, copy)[0][:, -1], run.labels.arrived - _UNDECIDED)
         for run in lesson.runs
         for copy in range(len(run.features))
     ]

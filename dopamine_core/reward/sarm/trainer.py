@@ -35,7 +35,7 @@ class SarmConfig:
 
     stages: str = setting(
         MATCH,
-        doc="match: as many stages as every demonstration has keyframes for; exact: all must have equally many; "
+        doc="match: as many stages as is usual among the demonstrations; exact: all must have equally many keyframes; "
         "single: one stage, whatever the keyframes say.",
         choices=STAGES,
     )
@@ -45,7 +45,7 @@ class SarmConfig:
     width: int = setting(64, doc="Width of the transformer.", low=8, high=1024)
     layers: int = setting(2, doc="Layers of the transformer.", low=1, high=12)
     heads: int = setting(4, doc="Attention heads; they divide the width.", low=1, high=16)
-    dropout: float = setting(0.1, doc="Dropout.", low=0.0, high=0.9)
+    dropout: float = setting(0.2, doc="Dropout.", low=0.0, high=0.9)
     copies: int = setting(4, doc="Jittered copies of each demonstration.", low=0, high=64)
     light: float = setting(0.25, doc="Spread of a copy's light, as a logarithm.", low=0.0, high=1.0)
     tint: float = setting(0.1, doc="Spread of a copy's colours.", low=0.0, high=1.0)
@@ -58,7 +58,7 @@ class SarmConfig:
     batch: int = setting(64, doc="Runs of a step.", low=1, high=4096)
     learning_rate: float = setting(1e-3, doc="Learning rate.", low=1e-6, high=1.0)
     weight_decay: float = setting(0.01, doc="Weight decay.", low=0.0, high=1.0)
-    rewind: float = setting(0.3, doc="Share of runs that go back.", low=0.0, high=1.0)
+    rewind: float = setting(0.5, doc="Share of runs that go back.", low=0.0, high=1.0)
     paces: int = setting(2, doc="Highest pace of a run, in frames per decision.", low=1, high=8)
     wrist_dropout: float = setting(0.2, doc="Share of runs without wrist view.", low=0.0, high=0.9)
     check_every: int = setting(50, doc="Steps between two reports.", low=1, high=10**6)

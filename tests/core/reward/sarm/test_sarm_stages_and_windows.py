@@ -51,15 +51,22 @@ def test_progress_rises_along_every_labelled_demonstration() -> None:
 
 MATCHED = {
     "equally many stay": ([[0, 5, 10], [0, 2, 10]], [[0, 5, 10], [0, 2, 10]]),
-    "the like ones stay": ([[0, 50, 100], [0, 3, 11, 20]], [[0, 50, 100], [0, 11, 20]]),
+    "surplus ones go": ([[0, 50, 100], [0, 3, 11, 20]], [[0, 50, 100], [0, 11, 20]]),
     "in order": (
         [[0, 50, 60, 100], [0, 10, 54, 56, 80, 100]],
         [[0, 50, 60, 100], [0, 54, 56, 100]],
     ),
-    "none in common": ([[0, 30], [0, 3, 11, 20]], [[0, 30], [0, 20]]),
-    "the mean of the shortest": (
-        [[0, 2, 10], [0, 6, 10], [0, 1, 4, 8, 10]],
-        [[0, 2, 10], [0, 6, 10], [0, 4, 10]],
+    "the median counts": (
+        [[0, 2, 10], [0, 6, 10], [0, 1, 4, 8, 10], [0, 10], [0, 5, 10]],
+        [[0, 2, 10], [0, 6, 10], [0, 4, 10], [0, 4, 10], [0, 5, 10]],
+    ),
+    "a missing one is put in between": (
+        [[0, 20, 60, 100], [0, 20, 60, 100], [0, 30, 50]],
+        [[0, 20, 60, 100], [0, 20, 60, 100], [0, 10, 30, 50]],
+    ),
+    "marks never fall together": (
+        [[0, 1, 2, 100], [0, 1, 2, 100], [0, 20]],
+        [[0, 1, 2, 100], [0, 1, 2, 100], [0, 1, 2, 20]],
     ),
 }
 
@@ -78,13 +85,27 @@ def test_matching_finds_the_least_distance() -> None:
             [0, *sorted(rng.choice(np.arange(1, 50), n, replace=False).tolist()), 50]
             for n in (few, many)
         ]
-        got = match_marks(lists)[1]
+        usual = np.asarray(lists[0]) / 50
+        got = match_marks(lists, usual)[1]
         least = min(
             sum((a - b) ** 2 for a, b in zip(chosen, lists[0][1:-1], strict=True))
             for chosen in itertools.combinations(lists[1][1:-1], few)
         )
         assert sum((a - b) ** 2 for a, b in zip(got, lists[0], strict=True)) == least
         assert got[0] == 0 and got[-1] == 50 and sorted(set(got)) == got
+
+
+def test_matched_marks_always_rise_from_first_to_last() -> None:
+    rng = np.random.default_rng(1)
+    for _ in range(300):
+        counts = rng.integers(0, 7, 4)
+        lists = [
+            [0, *sorted(rng.choice(np.arange(1, 19), n, replace=False).tolist()), 19]
+            for n in counts
+        ]
+        for one, given in zip(match_marks(lists), lists, strict=True):
+            assert one[0] == 0 and one[-1] == given[-1] and (np.diff(one) >= 1).all()
+            assert len(one) == sorted(map(len, lists))[1]
 
 
 WINDOWS = {

@@ -104,15 +104,28 @@ def test_a_short_time_ends_training_early(tiny_nano: Path, tmp_path: Path) -> No
     assert report.steps == 1 and report.stopped_by == "time" and report.held_out == 0
 
 
-def test_stages_are_those_that_every_demonstration_has(tiny_nano: Path, tmp_path: Path) -> None:
-    first, other = demonstration(0), demonstration(1)
-    marks = (0, 2, first.keyframes[1], first.keyframes[1] + 5, first.keyframes[-1])
-    more = [dataclasses.replace(first, keyframes=marks), other]
+def test_stages_are_the_usual_ones(tiny_nano: Path, tmp_path: Path) -> None:
+    made = [demonstration(seed) for seed in range(3)]
+    marks = (0, 2, made[0].keyframes[1], made[0].keyframes[1] + 5, made[0].keyframes[-1])
+    other = [dataclasses.replace(made[0], keyframes=marks), *made[1:]]
     one, plain = (
-        train(made, tmp_path / name, encoder_dir=tiny_nano, config=SHORT)
-        for name, made in (("more", more), ("plain", [first, other]))
+        train(given, tmp_path / name, encoder_dir=tiny_nano, config=SHORT)
+        for name, given in (("more", other), ("plain", made))
     )
     assert one.stages == plain.stages == 2 and one.shares == pytest.approx(plain.shares)
+
+
+def test_a_demonstration_too_short_for_the_stages_is_refused(
+    tiny_nano: Path, tmp_path: Path
+) -> None:
+    made = [demonstration(seed) for seed in range(3)]
+    made[:2] = [
+        dataclasses.replace(one, keyframes=(*range(18), len(one.pairs) - 1)) for one in made[:2]
+    ]
+    pairs = made[2].pairs[::3]
+    made[2] = Demonstration(TASK, pairs, (0, len(pairs) - 1), made[2].gripper[::3], "short")
+    with pytest.raises(DemonstrationError, match="long enough for 18 stages"):
+        train(made, tmp_path / "out", encoder_dir=tiny_nano, config=SHORT)
 
 
 def test_one_stage_needs_no_common_keyframes(tiny_nano: Path, tmp_path: Path) -> None:
@@ -162,13 +175,14 @@ def test_demonstrations_that_cannot_teach_are_refused(
     assert not list(tmp_path.iterdir())
 
 
-def test_held_out_demonstrations_must_have_the_same_stages(tiny_nano: Path, tmp_path: Path) -> None:
-    with pytest.raises(DemonstrationError, match="of 2 stages"):
+def test_held_out_demonstrations_are_of_the_same_task(tiny_nano: Path, tmp_path: Path) -> None:
+    other = demonstration(1, task="something else")
+    with pytest.raises(DemonstrationError, match="of one task"):
         train(
             [demonstration(0)],
             tmp_path / "out",
             encoder_dir=tiny_nano,
-            held_out=with_other_marks()[1:],
+            held_out=[other],
             config=SHORT,
         )
 
