@@ -49,13 +49,15 @@ class ScoreGrid:
         return seen
 
     def read(self, log_probabilities: torch.Tensor) -> GridReading:
-        """Turn the model's log-probabilities into expected hops; differentiable.
+        """Turn the model's log-probabilities into expected hops; differentiable, never below float32.
 
         :param log_probabilities: (..., E) of each edge's token after its node.
         """
-        device, dtype = log_probabilities.device, log_probabilities.dtype
+        device = log_probabilities.device
+        dtype = torch.promote_types(log_probabilities.dtype, torch.float32)
         paths = torch.as_tensor(self._paths(), device=device, dtype=dtype)  # (C, E)
-        logs = log_probabilities @ paths.T  # (..., C)
+        with torch.autocast(device.type, enabled=False):  # which would sum in half precision
+            logs = log_probabilities.to(dtype) @ paths.T  # (..., C)
         hops = torch.as_tensor(self.cell_hops, device=device, dtype=dtype)
         weights = torch.softmax(logs, dim=-1)
         hop = (weights * hops).sum(-1)
