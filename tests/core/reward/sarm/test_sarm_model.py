@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -126,3 +128,8 @@ def test_a_damaged_folder_is_refused(
 def test_a_folder_of_another_model_is_refused(tiny_nano: Path) -> None:
     with pytest.raises(ModelError, match="a sarm model"):
         load_reward_model("sarm", str(tiny_nano))
+
+
+def test_running_it_loads_no_torch() -> None:
+    script = "import sys, dopamine_core.reward.models.sarm; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
