@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from dopamine_core.config import check, from_mapping, load_yaml, setting
+from dopamine_core.config import from_mapping, load_yaml, setting
 from dopamine_core.errors import ConfigError
 from dopamine_core.reward.grm.training.pairs import PairConfig
 
@@ -54,7 +54,6 @@ class AdaptConfig(PairConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check(self)
         unknown = sorted(set(self.targets) - set(TARGETS))
         if unknown or not self.targets:
             raise ConfigError(

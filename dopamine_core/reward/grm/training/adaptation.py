@@ -90,6 +90,7 @@ class GrmAdaptationReport:
     voc_after: float
     pairs_rmse_before: float  # hops, held-out pairs of the demonstration
     pairs_rmse_after: float
+    pairs_mass_after: float  # least probability, over these pairs, that the answer is a score
     success_threshold: float
     done_level: float
     nearly_level: float
@@ -368,6 +369,7 @@ def _report(
         voc_after=curves[1].voc,
         pairs_rmse_before=pairs[0],
         pairs_rmse_after=pairs[1],
+        pairs_mass_after=tuning.mass,
         success_threshold=threshold.value,
         done_level=threshold.done_level,
         nearly_level=threshold.nearly_level,

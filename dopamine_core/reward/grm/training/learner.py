@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,14 @@ from dopamine_core.reward.grm.training.vision import FrozenVision
 from dopamine_core.reward.vlm.checkpoint import Checkpoint
 
 Weights = dict[str, Tensor]  # of the adapters, by peft's names
+
+
+@dataclass(frozen=True)
+class Read:
+    """Answers to Q questions."""
+
+    hops: NDArray[np.float64]  # (Q,) expected hops in [-1, 1]
+    mass: NDArray[np.float64]  # (Q,) probability that an answer is a score
 
 
 class Learner:
@@ -48,14 +57,14 @@ class Learner:
         """Dropout is on, and activations are computed twice if so configured, within the block."""
         model = self.checkpoint.model
         if self._config.recompute:
-            model.gradient_checkpointing_enable({"use_reentrant": False})
+            model.activation_checkpointing_enable({"use_reentrant": False})
         model.train()
         try:
             yield
         finally:
             model.eval()
             if self._config.recompute:
-                model.gradient_checkpointing_disable()
+                model.activation_checkpointing_disable()
 
     def loss(self, questions: Sequence[Question]) -> Tensor:
         """Mean loss of a few questions, with its gradient."""
@@ -68,15 +77,16 @@ class Learner:
         return expected_hop_loss(reading, asked.hops, self._config.mass_weight)
 
     @torch.no_grad()
-    def hops(self, questions: Sequence[Question]) -> NDArray[np.float64]:
-        """Expected hops (Q,), whichever loss is learned by."""
+    def read(self, questions: Sequence[Question]) -> Read:
+        """Answer questions, whichever loss is learned by."""
         model, tokenizer = self._parts
-        size, read = self._config.micro_batch, []
+        size, hops, mass = self._config.micro_batch, [], []
         for begin in range(0, len(questions), size):
             batch = collate_grid(questions[begin : begin + size], tokenizer, self._grid)
             reading = read_hops(model, batch.to(self.checkpoint.device), self._grid, self._vision)
-            read.append(reading.hop.double().cpu().numpy())
-        return np.concatenate(read)
+            hops.append(reading.hop.double().cpu().numpy())
+            mass.append(reading.mass.double().cpu().numpy())
+        return Read(np.concatenate(hops), np.concatenate(mass))
 
     def weights(self) -> Weights:
         """Return a copy of the adapters' weights, on the CPU."""

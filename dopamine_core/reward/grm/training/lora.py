@@ -9,7 +9,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 
 from dopamine_core.errors import ModelError
@@ -20,6 +19,7 @@ from dopamine_core.reward.grm.training.adapt_config import (
     VISION,
     AdaptConfig,
 )
+from dopamine_core.reward.grm.training.randomness import own_random
 
 _CARD = "README.md"  # peft writes a model card to be filled in
 # Qwen2.5-VL and Qwen3-VL name the same parts alike but for the projector's and the tower's inner layers.
@@ -53,8 +53,7 @@ def attach(model: Any, config: AdaptConfig, seed: int) -> PeftModel:
         lora_dropout=config.lora_dropout,
         target_modules="|".join(f"({_LAYERS[target]})" for target in config.targets),
     )
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    with own_random(seed, model.device):
         return get_peft_model(model, lora)
 
 

@@ -20,6 +20,7 @@ from dopamine_core.errors import ModelError
 from dopamine_core.reward.grm.training.adapt_config import AdaptConfig
 from dopamine_core.reward.grm.training.collate import Question
 from dopamine_core.reward.grm.training.learner import Learner, Weights
+from dopamine_core.reward.grm.training.randomness import own_random
 
 STEPS, HELD_OUT, TIME = "steps", "held-out error", "time"
 _ORDER = 2  # tells the order of pairs from the seed's other uses
@@ -36,6 +37,7 @@ class Tuning:
     before: float = math.nan  # RMSE of hops on the held-out pairs
     best: float = math.inf
     best_step: int = 0
+    mass: float = math.nan  # least probability of a score on the held-out pairs, at the best step
     stale: int = 0  # looks without gain
     stopped_by: str = ""
     curve: list[list[float]] = field(default_factory=list)  # step, mean loss since the last, error
@@ -94,8 +96,9 @@ class Tuner:
         return tuning
 
     def _fresh(self) -> Tuning:
-        error, weights = self._error(), self._learner.weights()
-        return Tuning(before=error, best=error, best_weights=weights)
+        error, mass = self._look()
+        weights = self._learner.weights()
+        return Tuning(before=error, best=error, mass=mass, best_weights=weights)
 
     def _restored(self, begun: Tuning) -> Tuning:
         self._learner.put(begun.weights)
@@ -114,8 +117,8 @@ class Tuner:
             group["lr"] = config.learning_rate * rate_factor(config, tuning.step)
         self._optimiser.zero_grad(set_to_none=True)
         total = 0.0
-        with torch.random.fork_rng(), self._learner.learning():
-            torch.manual_seed(self._seed * config.steps + tuning.step)  # dropout
+        seed = self._seed * config.steps + tuning.step  # of dropout
+        with own_random(seed, self._learner.checkpoint.device), self._learner.learning():
             for begin in range(0, len(batch), config.micro_batch):
                 few = batch[begin : begin + config.micro_batch]
                 loss = self._learner.loss(few) * (len(few) / len(batch))
@@ -148,20 +151,22 @@ class Tuner:
         done = tuning.step >= self._config.steps
         if tuning.step % self._config.check_every and not done and not late:
             return
-        error = self._error()
+        error, mass = self._look()
         tuning.curve.append([tuning.step, float(np.mean(tuning.losses)), error])
         tuning.losses = []
         if error < tuning.best:
             tuning.best, tuning.best_step, tuning.stale = error, tuning.step, 0
-            tuning.best_weights = self._learner.weights()
+            tuning.mass, tuning.best_weights = mass, self._learner.weights()
         else:
             tuning.stale += 1
         if done or late or tuning.stale >= self._config.patience:
             tuning.stopped_by = STEPS if done else TIME if late else HELD_OUT
 
-    def _error(self) -> float:
-        """RMSE of hops on the held-out pairs."""
-        return float(np.sqrt(np.mean((self._learner.hops(self._judged) - self._labels) ** 2)))
+    def _look(self) -> tuple[float, float]:
+        """RMSE of hops on the held-out pairs, and the least probability of a score."""
+        read = self._learner.read(self._judged)
+        error = float(np.sqrt(np.mean((read.hops - self._labels) ** 2)))
+        return error, float(read.mass.min())
 
 
 def rate_factor(config: AdaptConfig, step: int) -> float:

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from dopamine_core.reward.grm.training.randomness import own_random
 from dopamine_core.reward.vlm.sequence import Patches
 
 
@@ -92,7 +93,7 @@ class FrozenVision:
         try:
             pixels = image.pixels.to(self._device, self._visual.dtype)
             grid = torch.tensor([image.grid], device=self._device)
-            with torch.random.fork_rng():  # adapters' dropout here must not shift that of the step
+            with own_random(0, self._device):  # adapters' dropout here must not shift the step's
                 order = self._visual(pixels, grid_thw=grid).pooler_output[:, 0]
         finally:
             for hook in hooks:

@@ -10,6 +10,8 @@ import pytest
 import torch
 
 from dopamine_core.errors import AdaptationCancelled, DemonstrationError, ModelError
+from dopamine_core.evaluation.metrics import voc
+from dopamine_core.evaluation.score import score_pairs
 from dopamine_core.reward.adaptation_folder import leave_nothing, state_folder
 from dopamine_core.reward.grm.adapted import apply_adapter, is_adaptation, read_adaptation
 from dopamine_core.reward.grm.training.adapt_config import ANSWER, EXPECTED_HOP, AdaptConfig
@@ -18,7 +20,8 @@ from dopamine_core.reward.grm.training.learner import Learner
 from dopamine_core.reward.grm.training.pairs import judged_pairs, questions_of
 from dopamine_core.reward.grm.training.questions import QuestionMaker
 from dopamine_core.reward.grm.training.states import states_of
-from dopamine_core.reward.models.grm import MODEL_TYPES, Config, choose_prompt
+from dopamine_core.reward.models.grm import MODEL_TYPES, Config, GrmHopModel, choose_prompt
+from dopamine_core.reward.pairwise import PairwiseModel
 from dopamine_core.reward.reference_images import load_references
 from dopamine_core.reward.vlm.checkpoint import Checkpoint, load_checkpoint
 from tests.core.reward.grm.training.drawn_task import TASK, drawn_demonstration
@@ -51,7 +54,7 @@ def hop_error(checkpoint: Checkpoint, base: Config, seed: int) -> float:
     questions = questions_of(
         maker, TASK, shown.pairs, pairs, start=reference.pairs[0], goal=reference.pairs[-1]
     )
-    hops = Learner(checkpoint, CONFIG, 0).hops(questions)  # fresh adapters change nothing
+    hops = Learner(checkpoint, CONFIG, 0).read(questions).hops  # fresh adapters change nothing
     return float(np.sqrt(np.mean((hops - pairs.hop) ** 2)))
 
 
@@ -81,6 +84,15 @@ def test_it_learns_from_one_demonstration(any_base: Config, tmp_path: Path) -> N
     before = hop_error(loaded(any_base), any_base, seed=2)
     after = hop_error(apply_adapter(loaded(any_base), read_adaptation(out)), any_base, seed=2)
     assert after < 0.6 * before  # on a demonstration that nothing has seen
+    adaptation, checkpoint = (
+        read_adaptation(out),
+        apply_adapter(loaded(any_base), read_adaptation(out)),
+    )
+    lenient = dataclasses.replace(any_base, min_mass=0.05)  # so few steps leave some answers vague
+    hop_model = GrmHopModel(checkpoint, choose_prompt(lenient), lenient, adaptation.sha256)
+    shown = drawn_demonstration(2).pairs[::3]
+    scored = score_pairs(PairwiseModel(hop_model), load_references(out), shown)
+    assert hop_model.model_id.adapted and scored.invalid == 0 and voc(scored.progress) > 0.8
 
 
 @pytest.fixture(scope="module")

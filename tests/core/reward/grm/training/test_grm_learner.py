@@ -62,7 +62,7 @@ def test_fresh_adapters_change_nothing(checkpoint: Checkpoint) -> None:
     before = checkpoint.model.model.language_model(ids).last_hidden_state
     learner = Learner(checkpoint, CONFIG, 0)
     assert torch.equal(checkpoint.model.model.language_model(ids).last_hidden_state, before)
-    assert learner.hops(asked).shape == (2,)
+    assert learner.read(asked).hops.shape == (2,)
 
 
 def gradients(folder: Path, config: AdaptConfig) -> list[torch.Tensor]:
@@ -87,6 +87,27 @@ def test_recomputed_activations_give_the_same_gradients(
     for expected, got in zip(kept, again, strict=True):
         torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-7)
     assert max(float(part.abs().max()) for part in kept) > 1e-6
+
+
+@pytest.mark.parametrize("loss", [EXPECTED_HOP, ANSWER])
+def test_adapters_learn_in_float32_beside_bfloat16(tiny_qwen: Path, loss: str) -> None:
+    exact, coarse = (
+        load_checkpoint(
+            dataclasses.replace(small_images(tiny_qwen), dtype=dtype), ("qwen2_5_vl", "qwen3_vl")
+        )
+        for dtype in ("float32", "bfloat16")
+    )
+    losses = []
+    for checkpoint in (exact, coarse):
+        learner = Learner(checkpoint, dataclasses.replace(CONFIG, loss=loss), 0)
+        with learner.learning():
+            value = learner.loss(questions(checkpoint))
+            value.backward()
+        assert {weight.dtype for weight in learner.parameters} == {torch.float32}
+        assert {weight.grad.dtype for weight in learner.parameters} == {torch.float32}
+        losses.append(float(value.detach()))
+    assert coarse.dtype == torch.bfloat16
+    assert losses[1] == pytest.approx(losses[0], rel=0.05)
 
 
 def test_a_model_without_the_layers_is_named(checkpoint: Checkpoint) -> None:

@@ -87,7 +87,7 @@ def kept_bytes(checkpoint: Checkpoint, config: AdaptConfig) -> int:
     """Bytes of the tensors that autograd holds when the loss has been computed, weights aside."""
     learner = Learner(checkpoint, config, 0)
     asked = questions(checkpoint)
-    learner.hops(asked)  # the vision tower has looked at the images
+    learner.read(asked)  # the vision tower has looked at the images
     weights = {part.untyped_storage().data_ptr() for part in checkpoint.model.parameters()}
     held: dict[int, int] = {}
 
