@@ -9,11 +9,17 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
-from dopamine_core.config import check, setting
-from dopamine_core.errors import ConfigError
+from dopamine_core.config import check, from_mapping, setting
+from dopamine_core.errors import ConfigError, ModelError
 from dopamine_core.reward.fusion import FusionConfig
+from dopamine_core.reward.grm.adapted import (
+    Adaptation,
+    apply_adapter,
+    is_adaptation,
+    read_adaptation,
+)
 from dopamine_core.reward.grm.answer import read_hop
 from dopamine_core.reward.grm.engine import Engine, Query, SeenImage
 from dopamine_core.reward.grm.prompt import GrmPrompt, own_prompt, read_prompt
@@ -83,7 +89,42 @@ def load(config: Config, fusion: FusionConfig) -> PairwiseModel:
 
 def load_hop_model(config: Config) -> GrmHopModel:
     """Load the pairwise back end alone; see ``load``."""
-    return GrmHopModel(load_checkpoint(config, MODEL_TYPES), choose_prompt(config), config)
+    if not is_adaptation(config.path):
+        checkpoint = load_checkpoint(config, MODEL_TYPES)
+        return GrmHopModel(checkpoint, choose_prompt(config), config)
+    adaptation = read_adaptation(config.path)
+    config = settings_of(adaptation, config)
+    prompt = choose_prompt(config)
+    if prompt.sha256 != adaptation.prompt_sha256:
+        raise ModelError(
+            expected=f"the prompt {adaptation.prompt_name!r} that was adapted, {adaptation.prompt_sha256}",
+            got=f"{prompt.name!r}, {prompt.sha256}",
+            remedy="name the file of that prompt, or adapt the model with this one",
+        )
+    checkpoint = load_checkpoint(config, MODEL_TYPES)
+    base_sha256 = checkpoint.files.sha256()  # before the adapter is merged
+    apply_adapter(checkpoint, adaptation, base_sha256)
+    return GrmHopModel(checkpoint, prompt, config, adaptation.sha256)
+
+
+def settings_of(adaptation: Adaptation, given: Config) -> Config:
+    """Return the settings that an adaptation was made with; given ones that are no defaults win.
+
+    :raises ConfigError: when the recorded ones are of another version.
+    """
+    defaults = Config()
+    changed = {
+        name: value
+        for name, value in asdict(given).items()
+        if name != "path" and value != getattr(defaults, name)
+    }
+    recorded = {
+        **adaptation.settings,
+        "path": adaptation.base_path,
+        "revision": adaptation.base_revision,
+        "success_threshold": adaptation.success_threshold,
+    }
+    return from_mapping(Config, {**recorded, **changed})
 
 
 def choose_prompt(config: Config) -> GrmPrompt:

@@ -329,8 +329,10 @@ def _finish(
 
 def _description(job: _Job, threshold: Threshold) -> dict[str, Any]:
     base = job.base
+    folder = Path(base.path).expanduser()
+    path = str(folder.resolve()) if folder.is_dir() else base.path
     return {
-        "base": {"path": base.path, "revision": base.revision, "sha256": job.base_sha256},
+        "base": {"path": path, "revision": base.revision, "sha256": job.base_sha256},
         "prompt": {"name": job.prompt.name, "sha256": job.prompt.sha256},
         "back_end_settings": dataclasses.asdict(base),
         "task": job.demonstration.task,
