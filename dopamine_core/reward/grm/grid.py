@@ -53,16 +53,23 @@ class ScoreGrid:
 
         :param log_probabilities: (..., E) of each edge's token after its node.
         """
-        device = log_probabilities.device
-        dtype = torch.promote_types(log_probabilities.dtype, torch.float32)
-        paths = torch.as_tensor(self._paths(), device=device, dtype=dtype)  # (C, E)
-        with torch.autocast(device.type, enabled=False):  # which would sum in half precision
-            logs = log_probabilities.to(dtype) @ paths.T  # (..., C)
-        hops = torch.as_tensor(self.cell_hops, device=device, dtype=dtype)
+        logs = self.cells(log_probabilities)
+        hops = torch.as_tensor(self.cell_hops, device=logs.device, dtype=logs.dtype)
         weights = torch.softmax(logs, dim=-1)
         hop = (weights * hops).sum(-1)
         variance = (weights * (hops - hop[..., None]) ** 2).sum(-1)
         return GridReading(hop, variance, torch.logsumexp(logs, dim=-1).exp())
+
+    def cells(self, log_probabilities: torch.Tensor) -> torch.Tensor:
+        """Turn the model's log-probabilities into those of the cells: (..., C); differentiable, never below float32.
+
+        :param log_probabilities: (..., E) of each edge's token after its node.
+        """
+        device = log_probabilities.device
+        dtype = torch.promote_types(log_probabilities.dtype, torch.float32)
+        paths = torch.as_tensor(self._paths(), device=device, dtype=dtype)  # (C, E)
+        with torch.autocast(device.type, enabled=False):  # which would sum in half precision
+            return log_probabilities.to(dtype) @ paths.T
 
     def _paths(self) -> NDArray[np.float64]:
         """(C, E): 1 where an edge belongs to a cell's path."""

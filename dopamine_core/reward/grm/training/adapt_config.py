@@ -23,8 +23,11 @@ class AdaptConfig(PairConfig):
         doc="expected_hop: squared error (Eq. 12); answer: cross-entropy of the written score.",
         choices=(EXPECTED_HOP, ANSWER),
     )
-    mass_weight: float = setting(
-        0.01, doc="expected_hop: weight of -log P(answer is a score).", low=0.0, high=10.0
+    label_weight: float = setting(
+        0.02,
+        doc="expected_hop: weight of -log P(the label's own score); Eq. 12 has none.",
+        low=0.0,
+        high=10.0,
     )
     targets: tuple[str, ...] = setting(
         (ATTENTION, MLP, PROJECTOR),

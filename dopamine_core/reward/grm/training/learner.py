@@ -17,7 +17,13 @@ from dopamine_core.reward.grm.grid import score_grid
 from dopamine_core.reward.grm.training.adapt_config import EXPECTED_HOP, VISION, AdaptConfig
 from dopamine_core.reward.grm.training.collate import Question, collate_answers, collate_grid
 from dopamine_core.reward.grm.training.lora import attach
-from dopamine_core.reward.grm.training.losses import answer_loss, expected_hop_loss, read_hops
+from dopamine_core.reward.grm.training.losses import (
+    answer_loss,
+    edge_log_probabilities,
+    expected_hop_loss,
+    label_loss,
+    read_hops,
+)
 from dopamine_core.reward.grm.training.vision import FrozenVision
 from dopamine_core.reward.vlm.checkpoint import Checkpoint
 
@@ -73,8 +79,9 @@ class Learner:
             batch = collate_answers(questions, tokenizer).to(self.checkpoint.device)
             return answer_loss(model, batch, self._vision)
         asked = collate_grid(questions, tokenizer, self._grid).to(self.checkpoint.device)
-        reading = read_hops(model, asked, self._grid, self._vision)
-        return expected_hop_loss(reading, asked.hops, self._config.mass_weight)
+        logs = edge_log_probabilities(model, asked, self._grid, self._vision)
+        error = expected_hop_loss(self._grid.read(logs), asked.hops)
+        return error + self._config.label_weight * label_loss(self._grid, logs, asked.hops)
 
     @torch.no_grad()
     def read(self, questions: Sequence[Question]) -> Read:

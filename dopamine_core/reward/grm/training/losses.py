@@ -55,6 +55,21 @@ def expected_hop_loss(reading: GridReading, hops: Tensor, mass_weight: float = 0
     return error - mass_weight * reading.mass.clamp_min(tiny).log().mean()
 
 
+def label_loss(grid: ScoreGrid, log_probabilities: Tensor, hops: Tensor) -> Tensor:
+    """Mean of -log P(the cell nearest to the label).
+
+    Beside the squared error it does two things: where all probability lies on one wrong score, the expected hop has no
+    gradient, this has; and answers stay scores, for the expectation does not see how likely an answer is none.
+
+    :param log_probabilities: (B, E) of the grid's edges.
+    :param hops: (B,) labels in [-1, 1].
+    """
+    logs = grid.cells(log_probabilities)  # (B, C)
+    cells = torch.as_tensor(grid.cell_hops, device=hops.device, dtype=hops.dtype)
+    nearest = (cells - hops[:, None]).abs().argmin(dim=-1)
+    return -logs.gather(-1, nearest[:, None]).mean()
+
+
 def answer_loss(model: Any, batch: AnswerBatch, vision: FrozenVision | None = None) -> Tensor:
     """Mean cross-entropy of the batch's answer tokens, the end of turn among them.
 

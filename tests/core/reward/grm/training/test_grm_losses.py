@@ -8,7 +8,13 @@ from torch.nn import functional
 from dopamine_core.reward.grm.answer import write_hop
 from dopamine_core.reward.grm.grid import score_grid
 from dopamine_core.reward.grm.training.collate import IGNORED, collate_answers, collate_grid
-from dopamine_core.reward.grm.training.losses import answer_loss, expected_hop_loss, read_hops
+from dopamine_core.reward.grm.training.losses import (
+    answer_loss,
+    edge_log_probabilities,
+    expected_hop_loss,
+    label_loss,
+    read_hops,
+)
 from dopamine_core.reward.grm.training.vision import FrozenVision
 from dopamine_core.reward.vlm.checkpoint import Checkpoint
 from dopamine_core.reward.vlm.sequence import batch_of
@@ -111,6 +117,40 @@ def test_gradient_of_the_expected_hop_is_that_of_finite_differences(
         slope = (ends[0] - ends[1]) / (2.0 * step)
         assert float(gradient[place]) == pytest.approx(slope, rel=5e-3, abs=1e-5)
     assert float(gradient.abs().max()) > 1e-5
+
+
+def test_label_loss_is_the_probability_of_the_label_fed_alone(checkpoint: Checkpoint) -> None:
+    asked, grid = questions(checkpoint), score_grid(checkpoint.tokenizer)
+    logs = edge_log_probabilities(
+        checkpoint.model, collate_grid(asked, checkpoint.tokenizer, grid), grid
+    )
+    for row, question in enumerate(asked):
+        cell = int(np.sign(question.hop)), round(abs(question.hop) * 1000) // 10
+        [prefix] = cell_prefixes(checkpoint.tokenizer)[cell]
+        fed = [*question.pieces[:-1], [*question.pieces[-1], *prefix]]
+        batch = batch_of([(fed, question.images)], checkpoint.tokenizer, pad_left=False)
+        steps = checkpoint.model(**batch.inputs).logits[0].log_softmax(-1)
+        first = batch.lengths[0] - len(prefix) - 1
+        expected = sum(float(steps[first + k, token]) for k, token in enumerate(prefix))
+        got = label_loss(grid, logs[row : row + 1], torch.tensor([question.hop]))
+        assert float(got) == pytest.approx(-expected, rel=1e-4)
+
+
+def test_being_sure_of_a_wrong_score_has_a_way_out_by_the_label_alone(
+    checkpoint: Checkpoint,
+) -> None:
+    grid, label = score_grid(checkpoint.tokenizer), torch.tensor([0.8])
+    zero = int(np.flatnonzero(grid.cell_hops == 0.0)[0])
+    edge, path = int(grid.cell_edges[zero]), []
+    while edge >= 0:
+        path.append(edge)
+        edge = int(grid.edge_parents[edge])
+    logs = torch.full((1, len(grid.edge_nodes)), -20.0)
+    logs[0, path] = 0.0
+    logs.requires_grad_()
+    (squared,) = torch.autograd.grad(expected_hop_loss(grid.read(logs), label), logs)
+    (weighed,) = torch.autograd.grad(label_loss(grid, logs, label), logs)
+    assert squared.abs().max() < 1e-6 < 0.5 < weighed.abs().max()
 
 
 def test_frozen_vision_shows_what_the_tower_shows(checkpoint: Checkpoint) -> None:
