@@ -13,6 +13,7 @@ from dopamine_cli.models import models
 from dopamine_cli.nano import nano
 from dopamine_cli.record import record
 from dopamine_cli.report import report
+from dopamine_cli.sarm import sarm
 from dopamine_cli.score import score
 from dopamine_cli.serve import serve
 from dopamine_cli.train import train
@@ -29,6 +30,7 @@ for command in (demo, record, adapt, train, score, report, check, models, serve,
     app.command()(command)
 app.add_typer(nano, name="nano")
 app.add_typer(grm, name="grm")
+app.add_typer(sarm, name="sarm")
 
 
 def main() -> None:

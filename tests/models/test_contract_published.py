@@ -10,7 +10,10 @@ import pytest
 from dopamine_core.reward.registry import load_reward_model
 from dopamine_core.reward.session import RewardModel
 from tests.core.reward.contract import RewardModelContract
-from tests.core.reward.robometer.tiny_robometer import tensors_of, write_base, write_upstream
+from tests.core.reward.robometer.tiny_robometer import load_tiny_robometer
+from tests.core.reward.roboreward.tiny_roboreward import load_tiny_roboreward
+from tests.core.reward.sarm.drawn_stages import load_tiny_sarm
+from tests.core.reward.tiny_nano import write_tiny_model
 from tests.core.reward.tiny_qwen import write_qwen2_5, write_qwen3
 
 
@@ -20,24 +23,12 @@ def grm(checkpoint: Path) -> RewardModel:
     return load_reward_model("grm", settings=settings)
 
 
-def robometer(folder: Path) -> RewardModel:
-    """Robometer in the authors' layout."""
-    base = write_base(folder / "base")
-    checkpoint = write_upstream(folder / "checkpoint", base, tensors_of(base))
-    return load_reward_model("robometer", str(checkpoint), settings={"base": str(base)})
-
-
-def roboreward(folder: Path) -> RewardModel:
-    """The expected score, of which any probability counts."""
-    settings = {"reading": "expected", "min_mass": 0.0}
-    return load_reward_model("roboreward", str(write_qwen3(folder)), settings=settings)
-
-
 MODELS: dict[str, Callable[[Path], RewardModel]] = {
     "grm on qwen2.5": lambda folder: grm(write_qwen2_5(folder)),
     "grm on qwen3": lambda folder: grm(write_qwen3(folder)),
-    "robometer": robometer,
-    "roboreward": roboreward,
+    "robometer": load_tiny_robometer,
+    "roboreward": load_tiny_roboreward,
+    "sarm": lambda folder: load_tiny_sarm(folder, write_tiny_model(folder / "nano")),
 }
 
 

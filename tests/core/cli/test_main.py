@@ -10,7 +10,7 @@ from dopamine_cli.main import app
 
 COMMANDS = (
     *("demo", "record", "adapt", "train", "score", "report", "check", "models", "serve", "doctor"),
-    *("nano train", "grm data", "grm train"),
+    *("nano train", "grm data", "grm train", "sarm train"),
 )
 GROUP = typer.main.get_command(app)
 
