@@ -34,9 +34,9 @@ from dopamine_core.reward.grm.training.questions import QuestionMaker
 from dopamine_core.reward.grm.training.states import states_of
 from dopamine_core.reward.models.grm import MODEL_TYPES, Config, choose_prompt
 from dopamine_core.reward.vlm.checkpoint import Checkpoint, load_checkpoint
-from tests.core.reward.grm.training.drawn_task import TASK, drawn_demonstration
-from tests.core.reward.grm.training.tiny_base import config_of, write_base
-from tests.core.reward.tiny_qwen import write_qwen2_5, write_qwen3
+from tests.models.grm.training.drawn_task import TASK, drawn_demonstration
+from tests.models.grm.training.tiny_base import config_of, write_base
+from tests.models.tiny_qwen import write_qwen2_5, write_qwen3
 
 RESULTS = Path(__file__).parent / "results" / "grm_adaptation.json"
 WRITERS = {"qwen2_5_vl": write_qwen2_5, "qwen3_vl": write_qwen3}

@@ -37,7 +37,7 @@ from dopamine_core.reward.grm.prompt import GrmPrompt, own_prompt, read_prompt
 from dopamine_core.reward.grm.views import eight_images, three_views
 from dopamine_core.reward.vlm.checkpoint import Checkpoint, CheckpointConfig, load_checkpoint
 from dopamine_core.types import EncodedImage, FramePair
-from tests.core.reward.tiny_qwen import write_qwen2_5, write_qwen3
+from tests.models.tiny_qwen import write_qwen2_5, write_qwen3
 
 RESULTS = Path(__file__).parent / "results" / "grm_latency.json"
 TASK = "put the blue block on the red block"

@@ -35,8 +35,8 @@ from dopamine_core.reward.registry import load_reward_model
 from dopamine_core.reward.session import References
 from dopamine_core.reward.success import SuccessRule
 from dopamine_core.types import Decision, DecisionOwner, FramePair, Potential
-from tests.core.reward.remote.fake_server import FakeServer
 from tests.core.reward.toy_model import bar_image, hop_of
+from tests.models.remote.fake_server import FakeServer
 
 RESULTS = Path(__file__).resolve().parent / "results" / "remote_robots.json"
 PACKAGES = ("httpx", "numpy", "pillow")

@@ -12,8 +12,8 @@ from dopamine_msgs.action import Adapt
 from dopamine_core.reward.grm.adapted import read_adaptation
 from dopamine_core.reward.reference_images import load_references
 from dopamine_ros import names
-from tests.core.reward.grm.training.tiny_base import config_of, write_settings
-from tests.core.reward.tiny_qwen import write_qwen2_5
+from tests.models.grm.training.tiny_base import config_of, write_settings
+from tests.models.tiny_qwen import write_qwen2_5
 from tests.ros.command_graph import process, ros, spinning, wait_until
 from tests.ros.demo_graph import Surroundings
 from tests.ros.test_demo_node_adapt import SLOW_S, demonstrate

@@ -8,8 +8,8 @@ import pytest
 
 from dopamine_core.types import EpisodeState, Outcome, Status
 from dopamine_ros.convert.stamps import to_ns
-from tests.core.reward.robometer.tiny_robometer import tensors_of, write_base, write_upstream
-from tests.core.reward.tiny_qwen import write_qwen2_5
+from tests.models.robometer.tiny_robometer import tensors_of, write_base, write_upstream
+from tests.models.tiny_qwen import write_qwen2_5
 from tests.ros.command_graph import process, ros, spinning, wait_until
 from tests.ros.reward_graph import PARAMETERS, Stranger
 
