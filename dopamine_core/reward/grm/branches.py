@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface, AttentionMaskInterface
-from transformers.integrations.sdpa_attention import repeat_kv, sdpa_attention_forward
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 NAME = "dopamine_branches"
@@ -60,18 +60,31 @@ def attend(
     """
     if branches is None:
         return sdpa_attention_forward(module, query, key, value, attention_mask, **options)
-    made = []
-    for branch in branches:
-        seen = [_seen(states, branch, module.num_key_value_groups) for states in (key, value)]
-        rows = query[:, :, branch.start : branch.end]
-        made.append(
-            scaled_dot_product_attention(
-                rows, *seen, attn_mask=branch.mask, scale=options.get("scaling")
-            )
-        )
+    made = [_attend_branch(query, key, value, branch, options.get("scaling")) for branch in branches]
     return torch.cat(made, dim=2).transpose(1, 2).contiguous(), None
 
 
-def _seen(states: torch.Tensor, branch: Branch, groups: int) -> torch.Tensor:
+def _attend_branch(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    branch: Branch,
+    scaling: float | None,
+) -> torch.Tensor:
+    """(1, heads, n, d); query heads that share a key head become more rows, so that no key is copied."""
+    rows = query[:, :, branch.start : branch.end]
+    heads, tokens, size = rows.shape[1:]
+    groups = heads // key.shape[1]
+    made = scaled_dot_product_attention(
+        rows.reshape(1, heads // groups, groups * tokens, size),
+        _seen(key, branch),
+        _seen(value, branch),
+        attn_mask=None if branch.mask is None else branch.mask.repeat(groups, 1),
+        scale=scaling,
+    )
+    return made.reshape(1, heads, tokens, size)
+
+
+def _seen(states: torch.Tensor, branch: Branch) -> torch.Tensor:
     parts = [states[:, :, start:end] for start, end in branch.sees]
-    return repeat_kv(torch.cat(parts, dim=2) if len(parts) > 1 else parts[0], groups)
+    return torch.cat(parts, dim=2) if len(parts) > 1 else parts[0]

@@ -157,6 +157,8 @@ class Row:
         self, pieces: Sequence[Piece], bounds: NDArray[np.int64], like: torch.Tensor
     ) -> list[Branch]:
         """What each piece sees: its spans, joined where they touch, and its own tokens so far."""
+        if all(len(piece) == 1 for piece in pieces):
+            return [self._tokens(pieces, bounds, like)]
         branches = []
         for piece, start, end in zip(pieces, bounds[:-1], bounds[1:], strict=True):
             spans = [(span.start, span.end) for span in piece.sees] + [(int(start), int(end))]
@@ -164,6 +166,19 @@ class Row:
             place = int(start) - self.length, int(end) - self.length
             branches.append(Branch(*place, _joined(spans), _mask(piece, held, like)))
         return branches
+
+
+    def _tokens(
+        self, pieces: Sequence[Piece], bounds: NDArray[np.int64], like: torch.Tensor
+    ) -> Branch:
+        """Single tokens look at the whole row through a mask: gathering what each sees would cost more."""
+        mask = np.full((len(pieces), int(bounds[-1])), torch.finfo(like.dtype).min, np.float64)
+        for k, piece in enumerate(pieces):
+            for span in piece.sees:
+                mask[k, span.start : span.end] = 0.0
+            mask[k, int(bounds[k])] = 0.0
+        shown = torch.as_tensor(mask, dtype=like.dtype, device=like.device)
+        return Branch(0, len(pieces), ((0, int(bounds[-1])),), shown)
 
 
 def _joined(spans: Sequence[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
