@@ -14,6 +14,7 @@ from pathlib import Path
 
 from dopamine_core.errors import ModelError
 from dopamine_core.reward.grm.views import IMAGES
+from dopamine_core.reward.prompt_file import read_words
 
 OFFICIAL_SHA256 = "6baabeeecf35c731aa1d058147f741f064a1391956bd8aa39448fe9bacad1b94"
 _OFFICIAL_NAME = "SYSTEM_PROMPT"  # the constant in the official inference.py
@@ -98,23 +99,13 @@ def read_prompt(path: Path | str, *, official: bool = True) -> GrmPrompt:
     :param official: demand the published text, by its hash. False takes any text under the name ``file``.
     :raises ModelError: when the file cannot be read, or its text is not the published one.
     """
-    path = Path(path)
-    try:
-        content = path.read_text(encoding="utf-8")
-        text = _constant(content) if path.suffix == ".py" else content
-    except (OSError, UnicodeDecodeError, SyntaxError, LookupError) as error:
-        raise ModelError(
-            expected=f"a prompt in {path} (text, or Python with the constant {_OFFICIAL_NAME})",
-            got=f"{type(error).__name__}: {error}",
-            remedy="name examples/inference.py of a checkout of the official repository",
-        ) from error
-    got = hashlib.sha256(text.encode()).hexdigest()
-    if official and got != OFFICIAL_SHA256:
-        raise ModelError(
-            expected=f"the official prompt, sha256 {OFFICIAL_SHA256}",
-            got=f"{got} in {path}",
-            remedy="take the unchanged file, or say that the prompt is not the official one (prompt: file)",
-        )
+    text = read_words(
+        path,
+        _constant,
+        what=f"the GRM's prompt (text, or Python with the constant {_OFFICIAL_NAME})",
+        source="examples/inference.py of a checkout of the official repository",
+        sha256=OFFICIAL_SHA256 if official else "",
+    )
     return GrmPrompt("official" if official else "file", text)
 
 

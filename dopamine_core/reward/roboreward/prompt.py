@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dopamine_core.errors import ModelError
+from dopamine_core.reward.prompt_file import read_words
 
 OFFICIAL_SHA256 = "68e8322619e55795d51f9ca06d9b0b24ec89ee396b406e3b7e920268d7e76b9d"
 _TASK = "{task}"
@@ -72,23 +73,13 @@ def read_prompt(path: Path | str, *, official: bool = True) -> RoboRewardPrompt:
     :param official: demand the published text, by its hash. False takes any text under the name ``file``.
     :raises ModelError: when the file cannot be read, or its text is not the published one.
     """
-    path = Path(path)
-    try:
-        content = path.read_text(encoding="utf-8")
-        text = _constant(content) if path.suffix == ".py" else content
-    except (OSError, UnicodeDecodeError, SyntaxError, LookupError) as error:
-        raise ModelError(
-            expected=f"a rubric in {path} (text, or Python with one text constant that holds {_TASK})",
-            got=f"{type(error).__name__}: {error}",
-            remedy="name robometer/evals/baselines/roboreward.py of a checkout of Robometer, or a text file",
-        ) from error
-    got = hashlib.sha256(text.encode()).hexdigest()
-    if official and got != OFFICIAL_SHA256:
-        raise ModelError(
-            expected=f"the published rubric, sha256 {OFFICIAL_SHA256}",
-            got=f"{got} in {path}",
-            remedy="take the unchanged file, or say that the rubric is not the published one (prompt: file)",
-        )
+    text = read_words(
+        path,
+        _constant,
+        what=f"a rubric (text, or Python with one text constant that holds {_TASK})",
+        source="robometer/evals/baselines/roboreward.py of a checkout of Robometer",
+        sha256=OFFICIAL_SHA256 if official else "",
+    )
     return RoboRewardPrompt("official" if official else "file", text)
 
 
