@@ -33,6 +33,11 @@ def run_node(make: Callable[[], Node], args: Sequence[str] | None = None) -> int
     except (DopamineError, InvalidParameterException, InvalidParameterTypeException) as error:
         rclpy.logging.get_logger(make.__name__).fatal(f"{type(error).__name__}: {error}")
         return REFUSED
+    except Exception as error:
+        if rclpy.ok():
+            raise
+        # Ctrl-C ends the context at once, also under a callback that is publishing.
+        rclpy.logging.get_logger(make.__name__).info(f"ended while at work: {error}")
     finally:
         if node is not None:
             node.destroy_node()

@@ -168,7 +168,7 @@ class Engine:
 
     def _expect(self, queries: Sequence[Query]) -> GridReading:
         grid = self._grid
-        hidden, _ = self._ask(queries, [grid.tokens] * len(queries), grid.depths, grid.visible)
+        hidden = self._ask(queries, [grid.tokens] * len(queries), grid.depths, grid.visible)
         at = torch.as_tensor(grid.edge_nodes + 1)  # row 0: the query's last token
         of = torch.as_tensor(grid.edge_tokens)
         rows = torch.stack([states[-len(grid.tokens) - 1 :] for states in hidden])  # (Q, N + 1, H)
@@ -178,7 +178,7 @@ class Engine:
     def _logits(
         self, queries: Sequence[Query], answers: Sequence[Sequence[int]]
     ) -> list[torch.Tensor]:
-        hidden, _ = self._ask(queries, answers)
+        hidden = self._ask(queries, answers)
         pairs = zip(hidden, answers, strict=True)
         return [self._head(states[-len(ids) - 1 : -1]).float().cpu() for states, ids in pairs]
 
@@ -220,14 +220,14 @@ class Engine:
         tails: Sequence[Sequence[int] | NDArray[np.int64]],
         depths: NDArray[np.int64] | None = None,
         tree: NDArray[np.bool_] | None = None,
-    ) -> tuple[list[torch.Tensor], int]:
-        """Compute the queries with a tail of tokens each; return hidden states and what was kept."""
+    ) -> list[torch.Tensor]:
+        """Compute the queries with a tail of tokens each; return their hidden states."""
         kept = self._keep_prefixes(queries)
         pairs = zip(queries, tails, strict=True)
         pieces = [self._tail(query, tail, depths, tree).piece for query, tail in pairs]
         hidden, _ = self._row.extend(pieces)
         self._row.cut(kept)
-        return hidden, kept
+        return hidden
 
     def _keep_prefixes(self, queries: Sequence[Query]) -> int:
         """Compute and keep the prefixes that are asked for again; return the row's length with them."""
@@ -240,7 +240,7 @@ class Engine:
                 if (key := _prefix_key(query, count)) in wanted and key not in self._prefixes
             }
             if missing:
-                made = [self._sequence(query, 0, count) for query in missing.values()]
+                made = [self._sequence(query, count) for query in missing.values()]
                 _, spans = self._row.extend([sequence.piece for sequence in made])
                 for key, sequence, span in zip(missing, made, spans, strict=True):
                     prefix = _Prefix(span, sequence.piece.sees, sequence.position)
@@ -271,12 +271,11 @@ class Engine:
         depths: NDArray[np.int64] | None = None,
         tree: NDArray[np.bool_] | None = None,
     ) -> _Sequence:
-        return self._sequence(query, 0, len(query.images), tail, depths, tree)
+        return self._sequence(query, len(query.images), tail, depths, tree)
 
     def _sequence(
         self,
         query: Query,
-        begin: int,
         end: int,
         tail: Sequence[int] | NDArray[np.int64] | None = None,
         depths: NDArray[np.int64] | None = None,
@@ -288,7 +287,7 @@ class Engine:
         :param depths: steps of the tail's tokens from the query's end; in a row when left out.
         """
         sees: tuple[Span, ...] = ()
-        position = 0
+        position = begin = 0
         for count in _PREFIXES:
             prefix = self._prefixes.get(_prefix_key(query, count)) if count < end else None
             if prefix is not None:
