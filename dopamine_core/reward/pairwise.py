@@ -110,10 +110,12 @@ class PairwiseSession:
 
         :raises ImageError: when the bytes of one cannot be decoded; the chain stays where it was before the first.
         """
+        began_ns = time.perf_counter_ns()
         samples = [self._frames.encode(pair) for pair in pairs]
+        encoding_ns = (time.perf_counter_ns() - began_ns) // max(1, len(samples))
         readings: list[Reading] = []
         while len(readings) < len(samples):
-            readings += self._advance(samples[len(readings) :])
+            readings += self._advance(samples[len(readings) :], encoding_ns)
         return readings
 
     def peek(self, pair: FramePair) -> Reading:
@@ -123,8 +125,11 @@ class PairwiseSession:
         answers = self._ask(self._queries(encoded, self._before, self._first))
         return self._read(answers, time.perf_counter_ns() - began_ns)[0]
 
-    def _advance(self, samples: Sequence[Encoded]) -> list[Reading]:
-        """Answer samples up to the first whose answer changes what the next must be asked."""
+    def _advance(self, samples: Sequence[Encoded], encoding_ns: int) -> list[Reading]:
+        """Answer samples up to the first whose answer changes what the next must be asked.
+
+        :param encoding_ns: what encoding one of them took.
+        """
         began_ns = time.perf_counter_ns()
         first = samples[0] if self._first is None else self._first
         befores = [self._before, *samples[:-1]]
@@ -133,7 +138,7 @@ class PairwiseSession:
             for before, after in zip(befores, samples, strict=True)
         ]
         answers = iter(self._ask([query for queries in asked for query in queries]))
-        spent_ns = (time.perf_counter_ns() - began_ns) // len(samples)
+        spent_ns = encoding_ns + (time.perf_counter_ns() - began_ns) // len(samples)
         readings = []
         for encoded, queries in zip(samples, asked, strict=True):
             reading, fused = self._read([next(answers) for _ in queries], spent_ns)

@@ -1,6 +1,7 @@
 """The pairwise session: which questions it asks, what it does with bad answers, several goals."""
 
 import math
+import time
 from collections.abc import Sequence
 
 import pytest
@@ -258,3 +259,14 @@ def test_a_frame_that_cannot_be_decoded_leaves_the_chain_before_the_batch() -> N
     with pytest.raises(ImageError):
         session.observe_all([bar_pair(0.5), junk])
     assert session.observe(bar_pair(0.25)).hop[0] == pytest.approx(0.25, abs=0.03)
+
+
+def test_inference_time_holds_the_encoding() -> None:
+    class Slow(BarModel):
+        def encode(self, pair: FramePair) -> float:
+            time.sleep(0.02)
+            return super().encode(pair)
+
+    session = PairwiseModel(Slow()).open(References("t", (bar_pair(1.0),)))
+    assert session.observe(bar_pair(0.1)).inference_ns >= 20_000_000
+    assert session.peek(bar_pair(0.2)).inference_ns >= 20_000_000
