@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 import torch
@@ -16,19 +17,19 @@ from dopamine_core.reward.grm.training.losses import (
 )
 
 
-class Objective(nn.Module):
+class Objective(nn.Module, ABC):
     """A model with its loss. Everything the trainer does to it goes through ``forward``, as sharing weights needs.
 
     Subclasses are any model's; the trainer knows only this.
     """
 
+    @abstractmethod
     def forward(self, batch: Any) -> dict[str, Tensor]:
         """Return the terms of the loss, scalars whose sum is minimised; each a mean over ``weight`` entries."""
-        raise NotImplementedError
 
+    @abstractmethod
     def weight(self, batch: Any) -> float:
         """How many entries the means are over; a step's loss is the mean over all processes' entries."""
-        raise NotImplementedError
 
 
 class AnswerObjective(Objective):
