@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -39,7 +40,7 @@ class ScoreGrid:
     cell_edges: NDArray[np.int64]  # (C,) last edge of each cell
     cell_hops: NDArray[np.float64]  # (C,) in [-1, 1]
 
-    @property
+    @cached_property
     def visible(self) -> NDArray[np.bool_]:
         """(N, N): row k is what node k sees of the tree."""
         seen = np.eye(len(self.tokens), dtype=bool)
@@ -67,10 +68,11 @@ class ScoreGrid:
         """
         device = log_probabilities.device
         dtype = torch.promote_types(log_probabilities.dtype, torch.float32)
-        paths = torch.as_tensor(self._paths(), device=device, dtype=dtype)  # (C, E)
+        paths = torch.as_tensor(self._paths, device=device, dtype=dtype)  # (C, E)
         with torch.autocast(device.type, enabled=False):  # which would sum in half precision
             return log_probabilities.to(dtype) @ paths.T
 
+    @cached_property
     def _paths(self) -> NDArray[np.float64]:
         """(C, E): 1 where an edge belongs to a cell's path."""
         paths = np.zeros((len(self.cell_edges), len(self.edge_nodes)))

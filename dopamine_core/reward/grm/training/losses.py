@@ -43,16 +43,12 @@ def read_hops(
     return grid.read(edge_log_probabilities(model, batch, grid, vision))
 
 
-def expected_hop_loss(reading: GridReading, hops: Tensor, mass_weight: float = 0.0) -> Tensor:
-    """Mean squared error of the expected hop (Eq. 12), and a share for leaving the grid.
+def expected_hop_loss(reading: GridReading, hops: Tensor) -> Tensor:
+    """Mean squared error of the expected hop (Eq. 12).
 
     :param hops: (B,) labels in [-1, 1].
-    :param mass_weight: weight of -log(mass). Eq. 12 has none; it keeps answers readable, for the expectation alone
-        does not see how likely an answer is that no one can read.
     """
-    error = functional.mse_loss(reading.hop, hops)  # Eq. 12
-    tiny = torch.finfo(reading.mass.dtype).tiny  # below it the logarithm has no gradient
-    return error - mass_weight * reading.mass.clamp_min(tiny).log().mean()
+    return functional.mse_loss(reading.hop, hops)
 
 
 def label_loss(grid: ScoreGrid, log_probabilities: Tensor, hops: Tensor) -> Tensor:

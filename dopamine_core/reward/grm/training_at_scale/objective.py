@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from dopamine_core.reward.grm.grid import ScoreGrid
@@ -14,6 +13,7 @@ from dopamine_core.reward.grm.training.losses import (
     answer_loss,
     edge_log_probabilities,
     expected_hop_loss,
+    label_loss,
 )
 
 
@@ -55,20 +55,22 @@ class ExpectedHopObjective(Objective):
     """Squared error of the expected hop (arXiv 2512.23703 v1, Eq. 12), a mean over questions.
 
     :param model: transformers' Qwen-VL model for generation, or peft's around it.
-    :param mass_weight: weight of -log P(the answer is a score).
+    :param label_weight: weight of -log P(the label's own score), without which a model sure of one wrong score would
+        have no gradient.
     """
 
-    def __init__(self, model: nn.Module, grid: ScoreGrid, mass_weight: float) -> None:
+    def __init__(self, model: nn.Module, grid: ScoreGrid, label_weight: float) -> None:
         super().__init__()
-        self.model, self._grid, self._mass_weight = model, grid, mass_weight
+        self.model, self._grid, self._label_weight = model, grid, label_weight
 
     def forward(self, batch: GridBatch) -> dict[str, Tensor]:
-        """Return ``hop`` and ``mass``."""
+        """Return ``hop`` and ``label``."""
         logs = edge_log_probabilities(_bare(self.model), batch, self._grid)
-        with torch.autocast(logs.device.type, enabled=False):  # sums of logarithms need float32
-            reading = self._grid.read(logs)
-        hop = expected_hop_loss(reading, batch.hops)
-        return {"hop": hop, "mass": expected_hop_loss(reading, batch.hops, self._mass_weight) - hop}
+        label = label_loss(self._grid, logs, batch.hops)
+        return {
+            "hop": expected_hop_loss(self._grid.read(logs), batch.hops),
+            "label": self._label_weight * label,
+        }
 
     def weight(self, batch: GridBatch) -> float:
         """Questions."""

@@ -128,7 +128,7 @@ def _objective(checkpoint: Checkpoint, settings: TrainingSettings) -> tuple[Obje
         checkpoint.model.activation_checkpointing_enable({"use_reentrant": False})
     if settings.loss == EXPECTED_HOP:
         grid = score_grid(checkpoint.tokenizer)
-        return ExpectedHopObjective(model, grid, settings.mass_weight), grid
+        return ExpectedHopObjective(model, grid, settings.label_weight), grid
     return AnswerObjective(model), None
 
 

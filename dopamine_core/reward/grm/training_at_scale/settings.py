@@ -26,8 +26,11 @@ class TrainingSettings:
         doc="answer: cross-entropy of the written score; expected_hop: squared error (Eq. 12).",
         choices=(ANSWER, EXPECTED_HOP),
     )
-    mass_weight: float = setting(
-        0.01, doc="expected_hop: weight of -log P(answer is a score).", low=0.0, high=10.0
+    label_weight: float = setting(
+        0.02,
+        doc="expected_hop: weight of -log P(the label's own score); Eq. 12 has none.",
+        low=0.0,
+        high=10.0,
     )
     adapt: str = setting(
         FULL, doc="full: all weights of a part; lora: adapters beside them.", choices=(FULL, LORA)

@@ -132,7 +132,7 @@ def test_adapters_are_merged_and_the_expected_hop_is_learned(hop_file, qwen3, tm
     assert any("q_proj" in name for name in moved) and any("merger" in name for name in moved)
     assert not any("norm" in name or "embed" in name or "blocks" in name for name in moved)
     terms = log_of(tmp_path, "step")[0]["terms"]
-    assert set(terms) == {"hop", "mass"} and 0.0 < terms["hop"] < 4.0 and terms["mass"] > 0.0
+    assert set(terms) == {"hop", "label"} and 0.0 < terms["hop"] < 4.0 and terms["label"] > 0.0
 
 
 def damaged_copy(hop_file, folder, images: bytes):

@@ -93,16 +93,18 @@ def test_answer_loss_is_that_of_transformers(checkpoint: Checkpoint) -> None:
     assert float(answer_loss(checkpoint.model, batch)) == pytest.approx(float(expected), rel=1e-5)
 
 
-@pytest.mark.parametrize("mass_weight", [0.0, 0.1])
+@pytest.mark.parametrize("label_weight", [0.0, 0.1])
 def test_gradient_of_the_expected_hop_is_that_of_finite_differences(
-    checkpoint: Checkpoint, mass_weight: float
+    checkpoint: Checkpoint, label_weight: float
 ) -> None:
     model, grid = checkpoint.model.double(), score_grid(checkpoint.tokenizer)
     batch = collate_grid(questions(checkpoint), checkpoint.tokenizer, grid)
     weight = model.model.language_model.layers[1].mlp.down_proj.weight.requires_grad_()
 
     def loss() -> torch.Tensor:
-        return expected_hop_loss(read_hops(model, batch, grid), batch.hops.double(), mass_weight)
+        logs, hops = edge_log_probabilities(model, batch, grid), batch.hops.double()
+        error = expected_hop_loss(grid.read(logs), hops)
+        return error + label_weight * label_loss(grid, logs, hops)
 
     loss().backward()
     gradient, step = weight.grad.flatten(), 1e-3  # norms are taken in float32
